@@ -1,1 +1,16 @@
-//! Placeholder.
+//! OSCI-Transport 1.2 as a pure library: MIME framing, envelope, messages, dialogs, process cards and feedback codes.
+//!
+//! Deliberately not in here: sockets, files, a clock, certificate rules and SQL. Bytes come in through
+//! [`std::io`] and [`source::ReadAt`], the time is an argument, random bytes come from `rohrpost_crypto`.
+//!
+//! ```
+//! use rohrpost_osci::ids::MessageId;
+//!
+//! let id = MessageId::new("demo-4711")?;
+//! assert_eq!(id.to_base64(), "ZGVtby00NzEx");
+//! assert_eq!(MessageId::from_base64(" ZGVtby00\nNzEx ")?, id);
+//! # Ok::<(), rohrpost_osci::ids::IdError>(())
+//! ```
+
+pub mod ids;
+pub mod xml;
