@@ -55,9 +55,7 @@ impl MessageId {
     /// If the rest is not base64 of an acceptable identifier.
     pub fn from_base64(wire: &str) -> Result<Self, IdError> {
         if wire.len() > 4 * Self::MAX_LEN {
-            return Err(IdError::TooLong {
-                limit: Self::MAX_LEN,
-            });
+            return Err(IdError::TooLong { limit: Self::MAX_LEN });
         }
         let compact: Vec<u8> = wire.bytes().filter(|b| is_base64_byte(*b)).collect();
         let bytes = STANDARD.decode(compact).map_err(|_| IdError::NotBase64)?;
@@ -124,9 +122,7 @@ impl Challenge {
             return Err(IdError::Empty);
         }
         if text.len() > Self::MAX_LEN {
-            return Err(IdError::TooLong {
-                limit: Self::MAX_LEN,
-            });
+            return Err(IdError::TooLong { limit: Self::MAX_LEN });
         }
         Ok(Self(text))
     }
@@ -179,10 +175,7 @@ fn checked(text: String, limit: usize) -> Result<String, IdError> {
     if text.len() > limit {
         return Err(IdError::TooLong { limit });
     }
-    if text
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
-    {
+    if text.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}')) {
         return Err(IdError::ControlCharacter);
     }
     Ok(text)
@@ -202,14 +195,8 @@ mod tests {
             let id = MessageId::new(plain).unwrap();
             assert_eq!(MessageId::from_base64(&id.to_base64()).unwrap(), id);
         }
-        assert_eq!(
-            MessageId::from_base64("MTIzNDU=").unwrap().as_str(),
-            "12345"
-        );
-        assert_eq!(
-            MessageId::from_base64("\n MTIz\r\nNDU= ").unwrap().as_str(),
-            "12345"
-        );
+        assert_eq!(MessageId::from_base64("MTIzNDU=").unwrap().as_str(), "12345");
+        assert_eq!(MessageId::from_base64("\n MTIz\r\nNDU= ").unwrap().as_str(), "12345");
     }
 
     #[test]
@@ -223,11 +210,7 @@ mod tests {
             ("gA==", IdError::NotUtf8),
             ("AQ==", IdError::ControlCharacter),
         ] {
-            assert_eq!(
-                MessageId::from_base64(wire).unwrap_err(),
-                expected,
-                "{wire:?}"
-            );
+            assert_eq!(MessageId::from_base64(wire).unwrap_err(), expected, "{wire:?}");
         }
         let long = "x".repeat(MessageId::MAX_LEN + 1);
         assert!(matches!(MessageId::new(long), Err(IdError::TooLong { .. })));
@@ -245,10 +228,7 @@ mod tests {
 
     #[test]
     fn challenges_are_opaque_and_not_shown() {
-        assert_ne!(
-            Challenge::new("abc ").unwrap(),
-            Challenge::new("abc").unwrap()
-        );
+        assert_ne!(Challenge::new("abc ").unwrap(), Challenge::new("abc").unwrap());
         assert_eq!(Challenge::new("").unwrap_err(), IdError::Empty);
         let made = Challenge::from_random([7; 15]);
         assert_eq!(made.as_str().len(), 20);

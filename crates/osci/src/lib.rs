@@ -13,4 +13,5 @@
 //! ```
 
 pub mod ids;
+pub mod source;
 pub mod xml;

@@ -33,11 +33,7 @@ impl XmlWriter {
     }
 
     /// Writes a start tag; attributes in the order given.
-    pub fn open(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        attributes: &[(&str, &str)],
-    ) -> &mut Self {
+    pub fn open(&mut self, name: impl Into<Cow<'static, str>>, attributes: &[(&str, &str)]) -> &mut Self {
         self.open_declaring(name, "", attributes)
     }
 
@@ -84,12 +80,7 @@ impl XmlWriter {
     }
 
     /// Writes an element that holds nothing but text.
-    pub fn leaf(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        attributes: &[(&str, &str)],
-        text: &str,
-    ) -> &mut Self {
+    pub fn leaf(&mut self, name: impl Into<Cow<'static, str>>, attributes: &[(&str, &str)], text: &str) -> &mut Self {
         self.open(name, attributes).text(text).close()
     }
 
@@ -169,9 +160,7 @@ mod tests {
     #[test]
     fn text_and_attributes_are_escaped_canonically() {
         let mut xml = XmlWriter::new();
-        xml.open_declaring("a:b", " xmlns:a=\"urn:a\"", &[("Id", "x<>&\"'\t\n\r")])
-            .text("<>&\"'\t\n\r")
-            .close();
+        xml.open_declaring("a:b", " xmlns:a=\"urn:a\"", &[("Id", "x<>&\"'\t\n\r")]).text("<>&\"'\t\n\r").close();
         assert_eq!(
             xml.finish(),
             "<a:b xmlns:a=\"urn:a\" Id=\"x&lt;&gt;&amp;&quot;'&#x9;&#xA;&#xD;\">&lt;&gt;&amp;\"'\t\n&#xD;</a:b>"
@@ -181,10 +170,7 @@ mod tests {
     #[test]
     fn empty_elements_are_pairs_and_raw_text_is_kept() {
         let mut xml = XmlWriter::new();
-        xml.open("a", &[])
-            .leaf("b", &[("k", "v")], "")
-            .raw("<c></c>")
-            .close();
+        xml.open("a", &[]).leaf("b", &[("k", "v")], "").raw("<c></c>").close();
         assert_eq!(xml.finish(), r#"<a><b k="v"></b><c></c></a>"#);
     }
 
