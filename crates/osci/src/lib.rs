@@ -13,5 +13,6 @@
 //! ```
 
 pub mod ids;
+pub mod ns;
 pub mod source;
 pub mod xml;
