@@ -13,6 +13,7 @@
 //! ```
 
 pub mod ids;
+pub mod mime;
 pub mod ns;
 pub mod source;
 pub mod xml;

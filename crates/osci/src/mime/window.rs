@@ -19,12 +19,7 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     pub(super) fn new(source: &'a dyn ReadAt) -> Self {
-        Self {
-            source,
-            buffer: Vec::new(),
-            base: 0,
-            at_end: false,
-        }
+        Self { source, buffer: Vec::new(), base: 0, at_end: false }
     }
 
     /// The bytes from `position` on: at least `wanted` of them, fewer only at the end of the source.
