@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, mem};
 
+use rohrpost_osci::source::ReadAt;
 use tempfile::{NamedTempFile, TempPath};
 
 /// Bytes kept in memory unless [`SpoolDir::with_memory_threshold`] says otherwise.
@@ -71,6 +72,11 @@ impl SpoolDir {
     /// The hard limit of one spool in bytes.
     pub fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// Bytes kept in memory before a file is used.
+    pub fn memory_threshold(&self) -> usize {
+        self.memory_threshold
     }
 
     /// The directory of the files.
@@ -272,7 +278,7 @@ impl Spool {
                 buf[..len].copy_from_slice(&bytes[start..start + len]);
                 Ok(len)
             }
-            Storage::File { file, .. } => file.read_at(buf, offset),
+            Storage::File { file, .. } => FileExt::read_at(file, buf, offset),
         }
     }
 
@@ -298,6 +304,16 @@ impl Spool {
                 Storage::File { path, len, .. } => Ok(SpoolParts::File(second_name(path)?, *len)),
             },
         }
+    }
+}
+
+impl ReadAt for Spool {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        Self::read_at(self, offset, buf)
+    }
+
+    fn len(&self) -> u64 {
+        Self::len(self)
     }
 }
 
