@@ -1,0 +1,337 @@
+//! Canonical XML 1.0 without comments, inclusive (<https://www.w3.org/TR/2001/REC-xml-c14n-20010315>).
+//!
+//! A [`Canonicalizer`] takes the events of a [reader](crate::reader) and writes canonical octets to
+//! any sink, a [`Hasher`](rohrpost_crypto::Hasher) for instance. The apex of a subset gets every
+//! namespace declaration in scope that is not in the *rendered* context; with an empty rendered
+//! context that is the standard's document subset.
+//!
+//! Where it is less than the standard: attributes like `xml:lang` on ancestors of the apex are not
+//! inherited by it (OSCI peers do not do that either; where no ancestor has one there is no
+//! difference), comments and processing instructions do not exist, and relative namespace names are
+//! not refused.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, Write};
+
+use crate::reader::{Attribute, Declaration, Event, Limits, NsContext, Scope, StartTag, StrictReader, XmlError};
+
+/// Identifier of the algorithm.
+pub const ALGORITHM: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
+
+/// How `>` is written in attribute values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// As Canonical XML says: unchanged.
+    Textbook,
+    /// As `&gt;`, which is what the common OSCI library hashes and therefore what we write.
+    EscapeGtInAttributes,
+}
+
+/// Writes canonical octets; see the [module](self).
+///
+/// ```
+/// use rohrpost_xmlsec::c14n::{canonicalize, Dialect};
+/// use rohrpost_xmlsec::{Limits, NsContext};
+/// # fn main() -> Result<(), rohrpost_xmlsec::XmlError> {
+/// let outer = NsContext::from_pairs([("a", "urn:a")]);
+/// let canonical = canonicalize(&b"<a:x c='1' b='2'/>"[..], &outer, &NsContext::empty(), Dialect::Textbook, &Limits::default(), Vec::new())?;
+/// assert_eq!(canonical, br#"<a:x xmlns:a="urn:a" b="2" c="1"></a:x>"#);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Canonicalizer<W> {
+    sink: W,
+    buffer: Vec<u8>,
+    dialect: Dialect,
+    rendered: Scope,
+    /// Names of the open elements, one after the other.
+    names: String,
+    open: Vec<Open>,
+    /// Attributes of the tag at hand in canonical order.
+    order: Vec<usize>,
+    saw_gt: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    name: usize,
+    mark: usize,
+}
+
+/// Small pieces are collected up to this size before the sink gets them.
+const BUFFER: usize = 4096;
+
+impl<W: Write> Canonicalizer<W> {
+    /// Writes to `sink`; the declarations in `rendered` count as written already.
+    pub fn new(sink: W, dialect: Dialect, rendered: &NsContext) -> Self {
+        Self {
+            sink,
+            buffer: Vec::with_capacity(BUFFER),
+            dialect,
+            rendered: Scope::new(rendered),
+            names: String::new(),
+            open: Vec::new(),
+            order: Vec::new(),
+            saw_gt: false,
+        }
+    }
+
+    /// Writes a start tag. For the apex give what is in scope at it (its own declarations
+    /// included, see [`StrictReader::in_scope`]); for all other elements, and for an apex that
+    /// shall not inherit, `None`: then only the tag's own declarations count.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn start(&mut self, tag: &StartTag, in_scope_for_apex: Option<&NsContext>) -> io::Result<()> {
+        let name = self.names.len();
+        self.names.push_str(tag.name().qname());
+        self.open.push(Open { name, mark: self.rendered.mark() });
+        self.buffer.push(b'<');
+        self.buffer.extend_from_slice(tag.name().qname().as_bytes());
+        match in_scope_for_apex {
+            Some(in_scope) => {
+                if in_scope.get("").is_none() {
+                    self.declaration(&Declaration { prefix: "".into(), uri: "".into() });
+                }
+                in_scope.bindings().iter().for_each(|binding| self.declaration(binding));
+            }
+            None => tag.declarations().iter().for_each(|binding| self.declaration(binding)),
+        }
+        self.attributes(tag.attributes());
+        self.buffer.push(b'>');
+        self.flush_if_full()
+    }
+
+    /// Writes a piece of text.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        let mut rest = text.as_bytes();
+        loop {
+            let plain = plain_text(rest);
+            self.plain(&rest[..plain])?;
+            let Some(&special) = rest.get(plain) else { return Ok(()) };
+            self.buffer.extend_from_slice(match special {
+                b'&' => b"&amp;",
+                b'<' => b"&lt;",
+                b'>' => b"&gt;",
+                _ => b"&#xD;",
+            });
+            self.flush_if_full()?;
+            rest = &rest[plain + 1..];
+        }
+    }
+
+    /// Writes the end tag of the innermost open element.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    ///
+    /// # Panics
+    /// If no element is open.
+    pub fn end(&mut self) -> io::Result<()> {
+        let open = self.open.pop().expect("as many ends as starts");
+        self.buffer.extend_from_slice(b"</");
+        self.buffer.extend_from_slice(&self.names.as_bytes()[open.name..]);
+        self.buffer.push(b'>');
+        self.names.truncate(open.name);
+        self.rendered.back_to(open.mark);
+        self.flush_if_full()
+    }
+
+    /// Writes the element whose start tag `reader` handed out last, up to its end. If no element
+    /// is open here it is an apex and inherits what is in scope.
+    ///
+    /// # Errors
+    /// Those of the reader and the sink; [`Fault::NotAtElement`](crate::reader::Fault) if the
+    /// reader's last event was no start.
+    pub fn copy_element<R: BufRead>(&mut self, reader: &mut StrictReader<R>) -> Result<(), XmlError> {
+        let outside = self.open.len();
+        let tag = reader.start_tag().ok_or_else(|| crate::reader::not_at_element(reader.event_start()))?;
+        let apex = (outside == 0).then(|| reader.in_scope());
+        self.start(tag, apex).map_err(XmlError::Output)?;
+        while self.open.len() > outside {
+            match reader.next()? {
+                Event::Start(tag) => self.start(tag, None),
+                Event::Text(text) => self.text(text),
+                Event::End(_) => self.end(),
+                Event::Eof => break,
+            }
+            .map_err(XmlError::Output)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a `>` was met in an attribute value, so that the two dialects differ.
+    pub fn saw_gt_in_attribute(&self) -> bool {
+        self.saw_gt
+    }
+
+    /// Hands the rest to the sink and returns it.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.sink.write_all(&self.buffer)?;
+        Ok(self.sink)
+    }
+
+    fn declaration(&mut self, declaration: &Declaration) {
+        let prefix = declaration.prefix();
+        if self.rendered.now().uri(prefix).unwrap_or_default() == declaration.uri() {
+            return;
+        }
+        self.rendered.bind(declaration);
+        self.buffer.extend_from_slice(if prefix.is_empty() { b" xmlns" } else { b" xmlns:" });
+        self.buffer.extend_from_slice(prefix.as_bytes());
+        self.value(declaration.uri());
+    }
+
+    fn attributes(&mut self, attributes: &[Attribute]) {
+        let key = |&index: &usize| {
+            let name = attributes[index].name();
+            (name.uri().unwrap_or_default(), name.local())
+        };
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend(0..attributes.len());
+        order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        for &index in &order {
+            self.buffer.push(b' ');
+            self.buffer.extend_from_slice(attributes[index].name().qname().as_bytes());
+            self.value(attributes[index].value());
+        }
+        self.order = order;
+    }
+
+    fn value(&mut self, value: &str) {
+        self.buffer.extend_from_slice(b"=\"");
+        let mut rest = value.as_bytes();
+        while let Some(at) = rest.iter().position(|&byte| attribute_entity(byte).is_some()) {
+            self.buffer.extend_from_slice(&rest[..at]);
+            let special = rest[at];
+            self.saw_gt |= special == b'>';
+            match attribute_entity(special) {
+                Some(entity) if special != b'>' || self.dialect == Dialect::EscapeGtInAttributes => {
+                    self.buffer.extend_from_slice(entity);
+                }
+                _ => self.buffer.push(special),
+            }
+            rest = &rest[at + 1..];
+        }
+        self.buffer.extend_from_slice(rest);
+        self.buffer.push(b'"');
+    }
+
+    fn plain(&mut self, text: &[u8]) -> io::Result<()> {
+        if text.len() >= BUFFER / 4 {
+            self.flush()?;
+            return self.sink.write_all(text);
+        }
+        self.buffer.extend_from_slice(text);
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Canonicalises one element, given alone, with `in_scope` in scope around it.
+///
+/// # Errors
+/// Those of the reader, the source and the sink.
+pub fn canonicalize<R: BufRead, W: Write>(
+    fragment: R,
+    in_scope: &NsContext,
+    rendered: &NsContext,
+    dialect: Dialect,
+    limits: &Limits,
+    sink: W,
+) -> Result<W, XmlError> {
+    run(StrictReader::fragment(fragment, limits, in_scope), rendered, dialect, sink)
+}
+
+/// Canonicalises a whole document.
+///
+/// # Errors
+/// Those of the reader, the source and the sink.
+pub fn canonicalize_document<R: BufRead, W: Write>(
+    document: R,
+    dialect: Dialect,
+    limits: &Limits,
+    sink: W,
+) -> Result<W, XmlError> {
+    run(StrictReader::new(document, limits), &NsContext::empty(), dialect, sink)
+}
+
+fn run<R: BufRead, W: Write>(
+    mut reader: StrictReader<R>,
+    rendered: &NsContext,
+    dialect: Dialect,
+    sink: W,
+) -> Result<W, XmlError> {
+    let mut canonicalizer = Canonicalizer::new(sink, dialect, rendered);
+    reader.next()?;
+    canonicalizer.copy_element(&mut reader)?;
+    reader.next()?; // the end of the document, or what must not follow
+    canonicalizer.finish().map_err(XmlError::Output)
+}
+
+/// Text as it stands in canonical XML.
+pub fn escape_text(text: &str) -> Cow<'_, str> {
+    escape(text, |byte| match byte {
+        b'&' => Some("&amp;"),
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        b'\r' => Some("&#xD;"),
+        _ => None,
+    })
+}
+
+/// An attribute value as it stands in canonical XML, in the dialect that we write
+/// ([`Dialect::EscapeGtInAttributes`]).
+pub fn escape_attribute(value: &str) -> Cow<'_, str> {
+    escape(value, |byte| attribute_entity(byte).map(|entity| std::str::from_utf8(entity).expect("ASCII")))
+}
+
+fn attribute_entity(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'"' => Some(b"&quot;"),
+        b'\t' => Some(b"&#x9;"),
+        b'\n' => Some(b"&#xA;"),
+        b'\r' => Some(b"&#xD;"),
+        _ => None,
+    }
+}
+
+fn escape(text: &str, entity: impl Fn(u8) -> Option<&'static str>) -> Cow<'_, str> {
+    let Some(first) = text.bytes().position(|byte| entity(byte).is_some()) else { return Cow::Borrowed(text) };
+    let mut escaped = String::with_capacity(text.len() + 16);
+    let (mut from, bytes) = (0, text.as_bytes());
+    for (at, &byte) in bytes.iter().enumerate().skip(first) {
+        if let Some(entity) = entity(byte) {
+            escaped.push_str(&text[from..at]);
+            escaped.push_str(entity);
+            from = at + 1;
+        }
+    }
+    escaped.push_str(&text[from..]);
+    Cow::Owned(escaped)
+}
+
+/// Length of the part of `text` before the first character that is escaped in text.
+fn plain_text(text: &[u8]) -> usize {
+    let end = memchr::memchr3(b'&', b'<', b'>', text).unwrap_or(text.len());
+    memchr::memchr(b'\r', &text[..end]).unwrap_or(end)
+}
