@@ -12,6 +12,7 @@
 //! # Ok::<(), rohrpost_osci::ids::IdError>(())
 //! ```
 
+pub mod dialog;
 pub mod feedback;
 pub mod ids;
 pub mod mime;
