@@ -247,6 +247,90 @@ fn empty_parts_are_read_with_and_without_their_own_line_break() {
     assert_eq!(bytes_of(changed("bytes", "\r\n").as_bytes(), "name"), b"\r\n");
 }
 
+#[test]
+fn base64_is_decoded_by_encoding_or_type() {
+    for message in [
+        changed("8-bit", "BASE64").replace("bytes", "Ynl0\nZXM="),
+        changed("application/octet-stream", "text/base64; x=y").replace("bytes", " Ynl0ZXM=\r\n"),
+    ] {
+        assert_eq!(bytes_of(message.as_bytes(), "name"), b"bytes");
+        assert_eq!(scan(&message).unwrap().attachments()[0].encoding, Encoding::Base64);
+    }
+}
+
+#[test]
+fn malformed_base64_is_told_while_reading() {
+    let message = changed("8-bit", "base64").replace("bytes", "Ynl0ZXM");
+    let part = scan(&message).unwrap().attachments()[0].clone();
+    let error = part.reader(message.as_bytes()).read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn the_written_form_is_that_of_the_reference_implementation() {
+    let mut mime = Writer::new(Vec::new(), &Boundary::new("BND").unwrap()).unwrap();
+    mime.root().unwrap().write_all(b"<a></a>").unwrap();
+    let kept = [Header::new("X-Kept", "1").unwrap(), Header::new("content-length", "99").unwrap()];
+    let head = PartHead { extra_headers: &kept, ..PartHead::raw("naïve name.txt", "application/octet-stream") };
+    mime.attachment(&head, 5, &mut &b"bytes"[..]).unwrap();
+    let head = PartHead { encoding: Encoding::Base64, ..PartHead::raw("b", "text/plain") };
+    mime.attachment(&head, 60, &mut &[b'x'; 60][..]).unwrap();
+    let written = String::from_utf8(mime.finish().unwrap()).unwrap();
+    expect_test::expect![[r#"
+        MIME-Version: 1.0
+        Content-Type: Multipart/Related; boundary=BND; type=text/xml
+
+        --BND
+        Content-Type: text/xml; charset=UTF-8
+        Content-Transfer-Encoding: 8bit
+        Content-ID: <osci@message>
+
+        <?xml version="1.0" encoding="UTF-8"?>
+
+        <a></a>
+        --BND
+        Content-Type: application/octet-stream
+        Content-Transfer-Encoding: 8-bit
+        Content-ID: <naïve name.txt>
+        Content-Length: 5
+        X-Kept: 1
+
+        bytes
+        --BND
+        Content-Type: text/plain
+        Content-Transfer-Encoding: base64
+        Content-ID: <b>
+        Content-Length: 81
+
+        eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4
+        eHh4
+        --BND--
+    "#]]
+    .assert_eq(&written.replace("\r\n", "\n"));
+    assert!(written.lines().count() == written.matches("\r\n").count() + 1, "only base64 has a bare line feed");
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let write = |head: &PartHead<'_>, length: u64, content: &[u8]| {
+        let mut mime = Writer::new(Vec::new(), &Boundary::from_random([1; 24])).unwrap();
+        mime.root().unwrap();
+        mime.attachment(head, length, &mut &*content).map_err(|error| error.kind())
+    };
+    let invalid = Err(io::ErrorKind::InvalidInput);
+    assert_eq!(write(&PartHead::raw("a", "b/c"), 2, b"xx"), Ok(()));
+    assert_eq!(write(&PartHead::raw("a", "b/c"), 2, b"x"), invalid);
+    assert_eq!(write(&PartHead::raw("a", "b/c"), 2, b"xxx"), invalid);
+    assert_eq!(write(&PartHead::raw("a\r\nX: y", "b/c"), 0, b""), invalid);
+    assert_eq!(write(&PartHead::raw("a", "b/c\n"), 0, b""), invalid);
+    assert_eq!(write(&PartHead::raw("", "b/c"), 0, b""), invalid);
+    assert!(Header::new("X", "a\r\nY: b").is_none());
+    assert!(Header::new("X Y", "a").is_none());
+    for boundary in ["", "a b", "a;b", "\"a\"", "ü", "a\r\n"] {
+        assert!(Boundary::new(boundary).is_err(), "{boundary:?}");
+    }
+}
+
 /// Hands out at most `step` bytes at a time.
 struct Dripping {
     bytes: Vec<u8>,
@@ -284,7 +368,7 @@ fn attachment() -> impl Strategy<Value = Attachment> {
         Just(b"\n--BND--\n".to_vec()),
     ];
     let bytes = proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat());
-    let encoding = Just(Encoding::Raw);
+    let encoding = prop_oneof![Just(Encoding::Raw), Just(Encoding::Base64)];
     ("[^\\p{C}]{1,20}", "[a-z]{1,9}/[a-z]{1,9}", encoding, "[a-zü=;\"]{0,9}", bytes).prop_map(
         |(name, content_type, encoding, header, bytes)| Attachment { name, content_type, encoding, header, bytes },
     )

@@ -1,10 +1,12 @@
 //! Finds the parts of a message in one pass over its bytes.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
 use memchr::memmem::Finder;
+use rohrpost_xmlsec::base64::DecodeReader;
 use thiserror::Error;
 
 use super::header::{Header, MediaType, read_block, single};
@@ -125,7 +127,7 @@ pub enum Encoding {
 }
 
 /// One part: what its headers say and where its bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
     /// `Content-ID` without the angle brackets. An opaque name; compared character by character.
@@ -142,25 +144,38 @@ pub struct Part {
 
 impl Part {
     /// The decoded bytes of this part of `source`, which must be the scanned one.
+    ///
+    /// Malformed base64 shows up as an [`io::Error`] of kind `InvalidData`; it is the sender's fault.
     pub fn reader<S: ReadAt>(&self, source: S) -> PartReader<S> {
-        PartReader { inner: reader(source, self.range.clone()) }
+        let raw = reader(source, self.range.clone());
+        PartReader(match self.encoding {
+            Encoding::Raw => Decoding::Raw(raw),
+            Encoding::Base64 => Decoding::Base64(DecodeReader::new(raw)),
+        })
     }
 }
 
 /// The decoded bytes of a part.
 #[derive(Debug)]
-pub struct PartReader<S> {
-    inner: RangeReader<S>,
+pub struct PartReader<S>(Decoding<S>);
+
+#[derive(Debug)]
+enum Decoding<S> {
+    Raw(RangeReader<S>),
+    Base64(DecodeReader<RangeReader<S>>),
 }
 
 impl<S: ReadAt> Read for PartReader<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf)
+        match &mut self.0 {
+            Decoding::Raw(raw) => raw.read(buf),
+            Decoding::Base64(decoder) => decoder.read(buf),
+        }
     }
 }
 
 /// The parts of one message. The first is the root: the SOAP document.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Multipart {
     parts: Vec<Part>,
     by_id: HashMap<String, usize>,
@@ -214,6 +229,20 @@ impl Multipart {
     pub fn attachment(&self, content_id: &str) -> Option<&Part> {
         let index = *self.by_id.get(content_id)?;
         (index > 0).then(|| &self.parts[index])
+    }
+}
+
+/// Without names: an attachment's name is content.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { encoding, range, .. } = self;
+        f.debug_struct("Part").field("encoding", encoding).field("range", range).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Multipart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Multipart").field(&self.parts).finish()
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rohrpost_xmlsec::base64::{EncodeWriter, encoded_len};
 use thiserror::Error;
 
 use super::header::{Header, is_field_text};
@@ -48,7 +49,7 @@ impl fmt::Debug for Boundary {
 }
 
 /// The headers of an attachment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PartHead<'a> {
     /// The attachment's name, written between angle brackets. Opaque, may contain blanks and non-ASCII characters.
     pub content_id: &'a str,
@@ -112,7 +113,7 @@ impl<W: Write> Writer<W> {
     pub fn attachment(&mut self, head: &PartHead<'_>, length: u64, content: &mut dyn Read) -> io::Result<()> {
         let (encoding, transmitted) = match head.encoding {
             Encoding::Raw => ("8-bit", length),
-            Encoding::Base64 => ("base64", encoded_length(length)),
+            Encoding::Base64 => ("base64", encoded_len(length)),
         };
         self.part_start(head, encoding)?;
         write!(self.out, "Content-Length: {transmitted}\r\n")?;
@@ -120,9 +121,15 @@ impl<W: Write> Writer<W> {
             write!(self.out, "{}: {}\r\n", header.name(), header.value())?;
         }
         self.out.write_all(b"\r\n")?;
+        let mut content = content.take(length.saturating_add(1));
         let copied = match head.encoding {
-            Encoding::Raw => io::copy(&mut content.take(length + 1), &mut self.out)?,
-            Encoding::Base64 => return Err(io::ErrorKind::Unsupported.into()),
+            Encoding::Raw => io::copy(&mut content, &mut self.out)?,
+            Encoding::Base64 => {
+                let mut encoder = EncodeWriter::new(&mut self.out);
+                let copied = io::copy(&mut content, &mut encoder)?;
+                encoder.finish()?;
+                copied
+            }
         };
         if copied != length {
             return Err(io::Error::new(
@@ -168,10 +175,4 @@ impl<W: Write> Writer<W> {
             self.boundary, head.content_type, head.content_id
         )
     }
-}
-
-/// Base64 with a line feed after every full line of 76 characters.
-fn encoded_length(length: u64) -> u64 {
-    let characters = length.div_ceil(3) * 4;
-    characters + characters / 76
 }
