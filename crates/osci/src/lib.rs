@@ -14,6 +14,7 @@
 
 pub mod dialog;
 pub mod feedback;
+pub mod header;
 pub mod ids;
 pub mod mime;
 pub mod ns;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use rohrpost_xmlsec::NsContext;
+
 /// XML Signature, prefix `ds`.
 pub const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// OSCI-Transport 1.2, prefix `osci`.
@@ -42,6 +44,11 @@ pub const NS6: &str = concat!(
     r#" xmlns:xenc="http://www.w3.org/2001/04/xmlenc#""#,
     r#" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance""#,
 );
+
+/// [`ENVELOPE`] as a context for canonicalisation.
+pub fn envelope_context() -> NsContext {
+    NsContext::from_pairs(ENVELOPE)
+}
 
 /// The attributes of a header block that the next node on the way must process.
 pub(crate) const ACTOR_NEXT: &str =
@@ -210,6 +217,29 @@ impl MessageType {
             Self::MessageEncrypted => Direction::Sealed,
             _ => Direction::Response,
         }
+    }
+
+    /// Namespace and local name of the header block that holds the order or its result, for the types that have it there.
+    pub const fn order_block(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::StoreDelivery => (OSCI, "storeDelivery"),
+            Self::ResponseToStoreDelivery => (OSCI, "responseToStoreDelivery"),
+            Self::FetchDelivery => (OSCI, "fetchDelivery"),
+            Self::ResponseToFetchDelivery => (OSCI, "responseToFetchDelivery"),
+            Self::ForwardDelivery => (OSCI, "forwardDelivery"),
+            Self::ResponseToForwardDelivery => (OSCI, "responseToForwardDelivery"),
+            Self::AcceptDelivery => (OSCI, "acceptDelivery"),
+            Self::ResponseToAcceptDelivery => (OSCI, "responseToAcceptDelivery"),
+            Self::MediateDelivery => (OSCI, "mediateDelivery"),
+            Self::ResponseToMediateDelivery => (OSCI, "responseToMediateDelivery"),
+            Self::ProcessDelivery => (OSCI, "processDelivery"),
+            Self::ResponseToProcessDelivery => (OSCI, "responseToProcessDelivery"),
+            Self::PartialStoreDelivery => (OSCI2017, "partialStoreDelivery"),
+            Self::ResponseToPartialStoreDelivery => (OSCI2017, "responseToPartialStoreDelivery"),
+            Self::PartialFetchDelivery => (OSCI2017, "partialFetchDelivery"),
+            Self::ResponseToPartialFetchDelivery => (OSCI2017, "responseToPartialFetchDelivery"),
+            _ => return None,
+        })
     }
 
     /// What the body of this type holds.
