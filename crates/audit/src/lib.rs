@@ -62,5 +62,6 @@ pub use leaf::{CertificateEntry, Leaf, LeafUnreadable, VerdictEntry};
 pub use leaf_proof::{LeafProof, LeafProofError};
 pub use note::{LogSigner, LogVerifier, NoteError};
 pub use proof::{HashReader, ProofInvalid, consistency, inclusion, verify_consistency, verify_inclusion};
+pub use rohrpost_crypto::ed25519::{SigningKey, VerifyingKey};
 pub use verify::{Problem, Report, VerifyError, verify_export, verify_export_since};
 pub use words::{Event, Role, Subject, Verdict};

@@ -1,0 +1,120 @@
+//! What every store can do.
+
+use std::path::Path;
+
+use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
+use rohrpost_osci::ids::MessageId;
+use time::OffsetDateTime;
+
+use crate::delivery::{Card, Delivery, StoredDelivery};
+use crate::error::{AcceptError, ExportError, StorageError};
+use crate::retention::{Retention, RetentionReport};
+use crate::rules::{CardPage, CardRule, FetchRule};
+
+/// Durable state of an intermediary. All methods block; call them from threads that may wait.
+///
+/// What changes something returns after it has become durable, together with its entry in the log.
+pub trait Store: Send + Sync {
+    /// Takes over a delivery: from now on the sender may be told that it was accepted.
+    ///
+    /// The entry of the log is [`Delivery::leaf`], with event, time, message id and sizes filled in.
+    ///
+    /// # Errors
+    /// [`AcceptError::MessageIdUsed`] also if the earlier delivery or even its card is gone. After any error nothing of
+    /// the delivery remains.
+    fn accept(&self, delivery: Delivery) -> Result<(), AcceptError>;
+
+    /// Whether a delivery with this id was ever accepted (as long as such ids are kept, see [`Retention`]).
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn is_used(&self, message_id: &MessageId) -> Result<bool, StorageError>;
+
+    /// The delivery that a rule selects for the owner of a mailbox. Changes nothing.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn next_delivery(&self, mailbox: &Fingerprint, rule: FetchRule<'_>)
+    -> Result<Option<StoredDelivery>, StorageError>;
+
+    /// Notes that a delivery was handed out and returns its card; nothing if there is no such card.
+    ///
+    /// The first time counts: if the card has the stamp already, nothing changes.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn mark_forwarded(&self, message_id: &MessageId, at: OffsetDateTime) -> Result<Option<Card>, StorageError>;
+
+    /// Notes that deliveries were acknowledged, all or none, and returns how many had not been before.
+    ///
+    /// The first time counts; unknown ids are skipped.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError>;
+
+    /// The card of a delivery, whoever asks.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError>;
+
+    /// The cards a rule selects among those of deliveries from or to the requester, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn cards(&self, requester: &Fingerprint, rule: &CardRule<'_>, limit: usize) -> Result<CardPage, StorageError>;
+
+    /// Writes an entry of the log that belongs to no change here, such as a refused order. Returns its position.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn record(&self, leaf: Leaf) -> Result<u64, StorageError>;
+
+    /// Removes what the rules say, in small steps so that others are not held up.
+    ///
+    /// # Errors
+    /// If the storage fails; steps done before are done.
+    fn retention(&self, now: OffsetDateTime, rules: &Retention) -> Result<RetentionReport, StorageError>;
+
+    /// The newest signed checkpoint of the log; it covers everything that was returned before.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn checkpoint(&self) -> Result<String, StorageError>;
+
+    /// All entries of the log about a message, each with its proof, oldest first.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn prove(&self, message_id: &MessageId) -> Result<Vec<LeafProof>, StorageError>;
+
+    /// Writes the log into a folder, adding what the folder lacks; see [`rohrpost_audit::export()`]. `progress` is told
+    /// leaves done and leaves in all.
+    ///
+    /// # Errors
+    /// If the storage fails, the folder cannot be written or holds something else.
+    fn export_audit(&self, dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<ExportReport, ExportError>;
+
+    /// Figures for monitoring.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn stats(&self) -> Result<Stats, StorageError>;
+}
+
+/// Figures for monitoring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Deliveries not yet received.
+    pub waiting: u64,
+    /// Bytes of their bodies.
+    pub waiting_bytes: u64,
+    /// Entries in the log.
+    pub log_size: u64,
+    /// Changes made durable since the store was opened.
+    pub changes: u64,
+    /// Transactions that took: far fewer than changes under load, because they share the wait for the disk.
+    pub commits: u64,
+}
