@@ -1,0 +1,133 @@
+//! What the gateway needs from the rest of the product: somebody who turns a request into an answer, and
+//! hooks for readiness and figures.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rohrpost_pipeline::spool::Spool;
+use time::OffsetDateTime;
+
+use crate::correlation::CorrelationId;
+
+/// Answers OSCI requests. Called on threads that may block, never more than
+/// [`Limits::concurrent_orders`](crate::config::Limits::concurrent_orders) at a time.
+///
+/// A handler always has an answer: whatever goes wrong inside the protocol is a SOAP fault, and a SOAP fault
+/// is an answer. A panic is caught, logged and answered with HTTP 500.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers `request`, the HTTP body as it came. Runs to its end even when the client has gone.
+    fn handle(&self, request: Spool, context: &RequestContext) -> Reply;
+}
+
+/// The circumstances of a request.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RequestContext {
+    /// Who is at the other end of the TCP connection (possibly a proxy).
+    pub peer: SocketAddr,
+    /// Names the request in logs and answers.
+    pub correlation_id: CorrelationId,
+    /// The moment the order starts to be worked on.
+    pub now: OffsetDateTime,
+    /// Whether the request came over TLS that ends here.
+    pub encrypted_connection: bool,
+    /// The client's TLS certificate (DER), if it showed one. Checked against the listener's authorities.
+    pub client_certificate: Option<Arc<[u8]>>,
+}
+
+impl RequestContext {
+    /// A request over plain HTTP, without certificate.
+    pub fn new(peer: SocketAddr, correlation_id: CorrelationId, now: OffsetDateTime) -> Self {
+        Self { peer, correlation_id, now, encrypted_connection: false, client_certificate: None }
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP body: a whole MIME message, SOAP faults included. Sent with status 200.
+    pub body: Spool,
+    /// What happened, for the log and the metrics.
+    pub outcome: Outcome,
+}
+
+/// What became of an order: the part of it that may be logged and counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The order's name, from a fixed set (it labels metrics): `StoreDelivery`, or `unreadable`.
+    pub order: &'static str,
+    /// How it ended.
+    pub result: OrderResult,
+    /// The feedback or fault codes of the answer, in its order.
+    pub codes: Vec<u16>,
+}
+
+/// How an order ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderResult {
+    /// It was carried out, perhaps with warnings.
+    Accepted,
+    /// It was understood and not carried out.
+    Refused,
+    /// It was answered with a SOAP fault.
+    Fault,
+}
+
+impl OrderResult {
+    /// The word used in log lines and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// Says whether orders can be carried out, for `/readyz`. May block for a short while.
+pub trait Readiness: Send + Sync + 'static {
+    /// Checks what orders depend on.
+    ///
+    /// # Errors
+    /// What is missing, in words that may be shown to whoever can reach the health check.
+    fn ready(&self) -> Result<(), NotReady>;
+}
+
+/// Why the product cannot work at the moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(pub String);
+
+/// Supplies figures that are counted elsewhere (private key operations, stored deliveries) to `/metrics`.
+pub trait Figures: Send + Sync + 'static {
+    /// The figures of this moment. Called for every scrape.
+    fn figures(&self) -> Vec<Figure>;
+}
+
+/// One figure for `/metrics`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// Name without the `rohrpost_` in front and, for counters, without the `_total` behind:
+    /// lower case with underscores. The same name must not be supplied twice.
+    pub name: &'static str,
+    /// One sentence for whoever reads it, without full stop.
+    pub help: &'static str,
+    /// The value, with its kind.
+    pub value: FigureValue,
+}
+
+/// A value, and how it may change.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FigureValue {
+    /// Only ever grows.
+    Counter(u64),
+    /// Goes up and down.
+    Gauge(f64),
+}
+
+impl fmt::Debug for dyn Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}

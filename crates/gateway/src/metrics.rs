@@ -1,0 +1,204 @@
+//! Counting, and the text of `/metrics`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::handler::{FigureValue, Figures, Outcome};
+use crate::problem::Problem;
+
+/// The media type of [`Metrics::text`].
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// Everything the gateway counts. Cheap to share, never blocks for long.
+pub(crate) struct Metrics {
+    registry: Registry,
+    orders: Family<Labels<2>, Counter>,
+    codes: Family<[(&'static str, String); 1], Counter>,
+    order_seconds: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    refused: Family<Labels<1>, Counter>,
+    pub(crate) turn_seconds: Histogram,
+    pub(crate) waiting: Gauge,
+    pub(crate) running: Gauge,
+    pub(crate) received_bytes: Counter,
+    pub(crate) sent_bytes: Counter,
+    pub(crate) spooled_bytes: Gauge,
+    pub(crate) abandoned: Counter,
+    pub(crate) connections: Gauge,
+    pub(crate) connections_total: Counter,
+    pub(crate) handshakes_failed: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new(figures: Option<Arc<dyn Figures>>) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("rohrpost"),
+            orders: Family::default(),
+            codes: Family::default(),
+            order_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
+            refused: Family::default(),
+            turn_seconds: seconds(),
+            waiting: Gauge::default(),
+            running: Gauge::default(),
+            received_bytes: Counter::default(),
+            sent_bytes: Counter::default(),
+            spooled_bytes: Gauge::default(),
+            abandoned: Counter::default(),
+            connections: Gauge::default(),
+            connections_total: Counter::default(),
+            handshakes_failed: Counter::default(),
+        };
+        metrics.register();
+        if let Some(figures) = figures {
+            metrics.registry.register_collector(Box::new(Supplied(figures)));
+        }
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("orders", "Orders that were answered, by name and result", self.orders.clone());
+        r.register("feedback_codes", "Feedback and fault codes in answers", self.codes.clone());
+        r.register("order_seconds", "Time to work on an order, without waiting", self.order_seconds.clone());
+        r.register("turn_seconds", "Time complete requests waited for their turn", self.turn_seconds.clone());
+        r.register("orders_waiting", "Complete requests waiting for their turn", self.waiting.clone());
+        r.register("orders_running", "Orders being worked on", self.running.clone());
+        r.register("requests_refused", "Requests the gateway did not pass on, by cause", self.refused.clone());
+        r.register("received_bytes", "Bytes of request bodies", self.received_bytes.clone());
+        r.register("sent_bytes", "Bytes of answers", self.sent_bytes.clone());
+        r.register("spooled_bytes", "Bytes of requests received or worked on at present", self.spooled_bytes.clone());
+        r.register("answers_abandoned", "Answers the client did not take to the end", self.abandoned.clone());
+        r.register("connections", "Open connections of clients", self.connections.clone());
+        r.register("connections_accepted", "Connections accepted", self.connections_total.clone());
+        r.register("tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
+    }
+
+    pub(crate) fn order(&self, outcome: &Outcome, took: Duration) {
+        let order = ("order", outcome.order);
+        self.orders.get_or_create(&[order, ("result", outcome.result.as_str())]).inc();
+        self.order_seconds.get_or_create(&[order]).observe(took.as_secs_f64());
+        for code in &outcome.codes {
+            self.codes.get_or_create(&[("code", format!("{code:04}"))]).inc();
+        }
+    }
+
+    pub(crate) fn refused(&self, problem: &Problem) {
+        self.refused_for(problem.code());
+    }
+
+    pub(crate) fn refused_for(&self, cause: &'static str) {
+        self.refused.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    /// All figures in OpenMetrics text.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+/// Figures counted by others.
+struct Supplied(Arc<dyn Figures>);
+
+impl Collector for Supplied {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for figure in self.0.figures() {
+            match figure.value {
+                FigureValue::Counter(value) => encode(&mut encoder, &figure, &ConstCounter::new(value))?,
+                FigureValue::Gauge(value) => encode(&mut encoder, &figure, &ConstGauge::new(value))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(
+    encoder: &mut DescriptorEncoder<'_>,
+    figure: &crate::handler::Figure,
+    metric: &impl EncodeMetric,
+) -> fmt::Result {
+    let encoder = encoder.encode_descriptor(figure.name, figure.help, None, metric.metric_type())?;
+    metric.encode(encoder)
+}
+
+impl fmt::Debug for Supplied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Supplied")
+    }
+}
+
+/// Raises a gauge for as long as it lives.
+pub(crate) struct Raised {
+    gauge: Gauge,
+    by: i64,
+}
+
+impl Raised {
+    pub(crate) fn by_one(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self { gauge: gauge.clone(), by: 1 }
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.gauge.dec_by(self.by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::{Figure, OrderResult};
+
+    struct Two;
+
+    impl Figures for Two {
+        fn figures(&self) -> Vec<Figure> {
+            vec![
+                Figure { name: "rsa_decryptions", help: "Private key decryptions", value: FigureValue::Counter(7) },
+                Figure { name: "deliveries_stored", help: "Deliveries in the store", value: FigureValue::Gauge(2.5) },
+            ]
+        }
+    }
+
+    #[test]
+    fn text_has_own_and_supplied_figures() {
+        let metrics = Metrics::new(Some(Arc::new(Two)));
+        let outcome = Outcome { order: "StoreDelivery", result: OrderResult::Accepted, codes: vec![801] };
+        metrics.order(&outcome, Duration::from_millis(3));
+        metrics.refused(&Problem::EncodedBody);
+        let running = Raised::by_one(&metrics.running);
+        let text = metrics.text();
+        for line in [
+            r#"rohrpost_orders_total{order="StoreDelivery",result="accepted"} 1"#,
+            r#"rohrpost_feedback_codes_total{code="0801"} 1"#,
+            r#"rohrpost_order_seconds_bucket{le="0.005",order="StoreDelivery"} 1"#,
+            r#"rohrpost_requests_refused_total{cause="encoded_body"} 1"#,
+            "rohrpost_orders_running 1",
+            "rohrpost_rsa_decryptions_total 7",
+            "rohrpost_deliveries_stored 2.5",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
+        }
+        drop(running);
+        assert!(metrics.text().contains("rohrpost_orders_running 0"));
+    }
+}

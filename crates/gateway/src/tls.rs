@@ -1,0 +1,209 @@
+//! Keys and certificates of an HTTPS listener.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::{ServerConfig, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::time_provider::TimeProvider;
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, SignatureAlgorithm};
+use tokio_rustls::TlsAcceptor;
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::config::{ClientCertificates, Tls};
+
+/// Why TLS keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file is missing, unreadable or has nothing of the kind in it.
+    #[error("{path}: no {what} could be read: {source}; a PEM file is expected", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+        /// What happened.
+        source: pem::Error,
+    },
+    /// Key and certificate do not go together, or one of them is of an unknown kind.
+    #[error("{path}: key and certificate cannot be used together: {source}", path = .path.display())]
+    Key {
+        /// The file of the certificate.
+        path: PathBuf,
+        /// What happened.
+        source: rustls::Error,
+    },
+    /// The file of authorities has a certificate that is none.
+    #[error("{path}: not a certificate of an authority: {source}", path = .path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: rustls::Error,
+    },
+    /// The authorities cannot be used to check clients.
+    #[error("{path}: clients cannot be checked against this: {source}", path = .path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: VerifierBuilderError,
+    },
+}
+
+/// The keys in use, replaceable while connections go on.
+#[derive(Debug)]
+pub(crate) struct TlsKeys {
+    settings: Tls,
+    clock: Arc<dyn Clock>,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl TlsKeys {
+    pub(crate) fn load(settings: &Tls, clock: &Arc<dyn Clock>) -> Result<Self, TlsError> {
+        Ok(Self {
+            settings: settings.clone(),
+            clock: Arc::clone(clock),
+            current: RwLock::new(server_config(settings, clock)?),
+        })
+    }
+
+    /// Reads the files again. On an error everything stays as it was.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        let fresh = server_config(&self.settings, &self.clock)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current))
+    }
+}
+
+fn server_config(settings: &Tls, clock: &Arc<dyn Clock>) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let key = certified_key(settings, &provider)?;
+    let builder = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::new(Time(Arc::clone(clock))))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .expect("ring knows both versions");
+    let builder = match client_verifier(&settings.clients, &provider)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certified_key(settings: &Tls, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let certificates = certificates(&settings.certificates)?;
+    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(|source| TlsError::File {
+        path: settings.key.clone(),
+        what: "private key",
+        source,
+    })?;
+    let key = CertifiedKey::from_der(certificates, key, provider)
+        .map_err(|source| TlsError::Key { path: settings.certificates.clone(), source })?;
+    if key.key.algorithm() == SignatureAlgorithm::RSA {
+        warn!(certificate = %settings.certificates.display(),
+            "the TLS key is RSA: every new connection costs as much as an order; prefer an ECDSA P-256 key");
+    }
+    Ok(key)
+}
+
+fn client_verifier(
+    clients: &ClientCertificates,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    let (path, required) = match clients {
+        ClientCertificates::Ignored => return Ok(None),
+        ClientCertificates::Optional(path) => (path, false),
+        ClientCertificates::Required(path) => (path, true),
+    };
+    let mut authorities = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        authorities.add(certificate).map_err(|source| TlsError::Authority { path: path.clone(), source })?;
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
+    if !required {
+        builder = builder.allow_unauthenticated();
+    }
+    let verifier = builder.build().map_err(|source| TlsError::Authorities { path: path.clone(), source })?;
+    Ok(Some(verifier))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |source| TlsError::File { path: path.to_owned(), what: "certificate", source };
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<_, _>>).map_err(failed)?;
+    if certificates.is_empty() {
+        return Err(failed(pem::Error::NoItemsFound));
+    }
+    Ok(certificates)
+}
+
+/// Our clock, for rustls.
+#[derive(Debug)]
+struct Time(Arc<dyn Clock>);
+
+impl TimeProvider for Time {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().unix_timestamp()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
+    }
+
+    fn load(certificates: &str, key: &str, clients: ClientCertificates) -> Result<TlsKeys, TlsError> {
+        let settings = Tls { certificates: file(certificates), key: file(key), clients };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        TlsKeys::load(&settings, &clock)
+    }
+
+    #[test]
+    fn errors_name_file_and_remedy() {
+        let missing = load("absent.pem", "server.key", ClientCertificates::Ignored).unwrap_err();
+        assert!(missing.to_string().contains("absent.pem: no certificate could be read"), "{missing}");
+        let swapped = load("server.key", "server.key", ClientCertificates::Ignored).unwrap_err();
+        assert!(swapped.to_string().contains("server.key: no certificate"), "{swapped}");
+        let foreign = load("server.pem", "client.key", ClientCertificates::Ignored).unwrap_err();
+        assert!(matches!(foreign, TlsError::Key { .. }), "{foreign}");
+        let no_authority =
+            load("server.pem", "server.key", ClientCertificates::Required(file("server.key"))).unwrap_err();
+        assert!(matches!(no_authority, TlsError::File { .. }), "{no_authority}");
+    }
+
+    #[test]
+    fn failed_reload_keeps_the_old_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let certificates = directory.path().join("server.pem");
+        std::fs::copy(file("server.pem"), &certificates).unwrap();
+        let settings =
+            Tls { certificates: certificates.clone(), key: file("server.key"), clients: ClientCertificates::Ignored };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let keys = TlsKeys::load(&settings, &clock).unwrap();
+        let before = Arc::as_ptr(keys.acceptor().config());
+        std::fs::write(&certificates, "nonsense").unwrap();
+        assert!(keys.reload().is_err());
+        assert_eq!(Arc::as_ptr(keys.acceptor().config()), before);
+        std::fs::copy(file("server.pem"), &certificates).unwrap();
+        keys.reload().unwrap();
+        assert_ne!(Arc::as_ptr(keys.acceptor().config()), before);
+    }
+}

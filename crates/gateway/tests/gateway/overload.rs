@@ -1,0 +1,99 @@
+//! More orders than can be worked on.
+
+use rohrpost_gateway::config::Limits;
+
+use crate::harness::{Client, Gate, Server, Setup, until};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+async fn small(gate: &Arc<Gate>) -> Server {
+    let limits = Limits { concurrent_orders: 1, waiting_orders: 1, ..Limits::default() };
+    Setup { limits, handler: gate.handler(), ..Setup::default() }.start().await
+}
+
+/// One order running and one waiting.
+async fn fill(server: &Server, gate: &Gate) -> (Client<TcpStream>, Client<TcpStream>) {
+    let mut running = server.connect().await;
+    running.post(b"first").await;
+    until(async || gate.arrived() == 1, "the first order runs").await;
+    let mut waiting = server.connect().await;
+    waiting.post(b"second").await;
+    server.until_metric("rohrpost_orders_waiting", 1.0).await;
+    (running, waiting)
+}
+
+#[tokio::test]
+async fn beyond_the_queue_is_503_and_then_all_is_well_again() {
+    let gate = Gate::new();
+    let server = small(&gate).await;
+    let (mut running, mut waiting) = fill(&server, &gate).await;
+
+    let refused = server.post(b"third").await;
+    refused.assert_problem(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    assert_eq!(server.metric(r#"rohrpost_requests_refused_total{cause="overloaded"}"#).await, 1.0);
+    assert_eq!(crate::harness::get(server.address(), "/healthz").await.status(), 200, "health is no order");
+
+    gate.open();
+    assert_eq!(running.response().await.body, b"first");
+    assert_eq!(waiting.response().await.body, b"second");
+    assert_eq!(server.post(b"third").await.status(), 200);
+    assert_eq!(server.metric("rohrpost_orders_waiting").await, 0.0);
+    assert_eq!(server.metric(r#"rohrpost_orders_total{order="Test",result="accepted"}"#).await, 3.0);
+}
+
+#[tokio::test]
+async fn overload_is_said_before_the_body_is_sent() {
+    let gate = Gate::new();
+    let server = small(&gate).await;
+    let (_running, _waiting) = fill(&server, &gate).await;
+    let mut client = server.connect().await;
+    client.post_head("Content-Length: 100000000").await;
+    client.response().await.assert_problem(503, "overloaded");
+    gate.open();
+}
+
+#[tokio::test]
+async fn who_leaves_the_queue_is_not_worked_for() {
+    let gate = Gate::new();
+    let server = small(&gate).await;
+    let (mut running, waiting) = fill(&server, &gate).await;
+    drop(waiting);
+    server.until_metric("rohrpost_orders_waiting", 0.0).await;
+    gate.open();
+    assert_eq!(running.response().await.status(), 200);
+    server.until_metric("rohrpost_orders_running", 0.0).await;
+    assert_eq!(gate.arrived(), 1);
+}
+
+#[tokio::test]
+async fn order_that_runs_is_finished_although_its_client_left() {
+    let gate = Gate::new();
+    let server = small(&gate).await;
+    let (running, mut waiting) = fill(&server, &gate).await;
+    drop(running);
+    server.until_metric("rohrpost_connections", 1.0).await;
+    assert_eq!(server.metric("rohrpost_orders_running").await, 1.0);
+    gate.open();
+    assert_eq!(waiting.response().await.status(), 200);
+    assert_eq!(server.metric(r#"rohrpost_orders_total{order="Test",result="accepted"}"#).await, 2.0);
+}
+
+#[tokio::test]
+async fn many_clients_at_once_all_get_their_own_answer() {
+    let limits = Limits { concurrent_orders: 4, ..Limits::default() };
+    let server = Arc::new(Setup { limits, ..Setup::default() }.start().await);
+    let clients = (0..64_u32).map(|number| {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            let body = number.to_string().repeat(5000);
+            let response = server.post(body.as_bytes()).await;
+            assert_eq!(response.status(), 200);
+            assert!(response.body == body.as_bytes());
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    server.until_no_files().await;
+}
