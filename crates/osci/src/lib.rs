@@ -12,11 +12,14 @@
 //! # Ok::<(), rohrpost_osci::ids::IdError>(())
 //! ```
 
+pub mod card;
+pub mod datetime;
 pub mod dialog;
 pub mod feedback;
 pub mod header;
 pub mod ids;
 pub mod mime;
 pub mod ns;
+pub mod selection;
 pub mod source;
 pub mod xml;

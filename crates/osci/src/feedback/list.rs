@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rohrpost_xmlsec::tree::Element;
 use thiserror::Error;
 
 use super::code::severity;
 use super::{Code, Language, Level, Severity};
+use crate::header::{BlockError, read};
+use crate::ns::OSCI;
 use crate::xml::XmlWriter;
 
 /// A feedback code as received: four digits, known to the table or not. Unknown codes survive a round trip.
@@ -147,6 +150,19 @@ impl Feedback {
         xml.close();
     }
 
+    /// Reads `osci:Feedback`. Language and text of an entry may be missing, and codes may be unknown.
+    ///
+    /// # Errors
+    /// If there is anything but entries with one code of four digits each.
+    pub fn from_element(element: &Element) -> Result<Self, BlockError> {
+        let entry = |child: &&Element| match child.is(OSCI, "Entry") {
+            true => Entry::from_element(child),
+            false => Err(read::unexpected(element, child)),
+        };
+        let entries = read::children(element)?.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        if entries.is_empty() { Err(read::missing(element, "Entry")) } else { Ok(Self { entries }) }
+    }
+
     fn insert(&mut self, at: usize, code: Code, tag: String, language: Language) {
         debug_assert!(code.level() == Level::Order, "{code} is a fault, not feedback");
         let text = Some(code.text(language).to_owned());
@@ -155,6 +171,25 @@ impl Feedback {
 
     fn has(&self, severity: Severity) -> bool {
         self.entries.iter().any(|entry| entry.code.severity() == severity)
+    }
+}
+
+impl Entry {
+    fn from_element(element: &Element) -> Result<Self, BlockError> {
+        let (mut code, mut text) = (None, None);
+        for child in read::children(element)? {
+            if child.is(OSCI, "Code") {
+                let number = read::leaf(child)?.parse();
+                let number = number.map_err(|_| read::bad_value(child, "a feedback code has four digits"))?;
+                read::once(&mut code, number, element, child)?;
+            } else if child.is(OSCI, "Text") {
+                read::once(&mut text, read::leaf(child)?.to_owned(), element, child)?;
+            } else {
+                return Err(read::unexpected(element, child));
+            }
+        }
+        let language = element.attr_ns("http://www.w3.org/XML/1998/namespace", "lang").map(str::to_owned);
+        Ok(Self { code: code.ok_or_else(|| read::missing(element, "Code"))?, language, text })
     }
 }
 
