@@ -210,20 +210,24 @@ impl<W: Write> DecodeWriter<W> {
         Self { sink, decoder: Decoder::default(), decoded: Vec::new(), total: 0 }
     }
 
-    /// Bytes decoded so far.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
     /// Checks the end of the text and hands over the last bytes.
     ///
     /// # Errors
     /// `InvalidData` for malformed base64, otherwise those of the sink.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(self) -> io::Result<W> {
+        self.finish_counting().map(|(sink, _)| sink)
+    }
+
+    /// [`finish`](Self::finish), and how many bytes were decoded.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn finish_counting(mut self) -> io::Result<(W, u64)> {
         self.decoded.clear();
         self.decoder.finish(&mut self.decoded)?;
+        self.total += self.decoded.len() as u64;
         self.sink.write_all(&self.decoded)?;
-        Ok(self.sink)
+        Ok((self.sink, self.total))
     }
 }
 

@@ -5,6 +5,8 @@
 //! * [`reader`]: a pull reader that refuses everything OSCI messages must not contain, and more;
 //! * [`c14n`]: inclusive Canonical XML 1.0 with an explicit namespace context;
 //! * [`tree`]: small bounded element trees;
+//! * [`dsig`]: XML Signature;
+//! * [`enc`]: XML Encryption;
 //! * [`base64`]: streaming decoder and encoder.
 //!
 //! What is deliberately not in it: names of OSCI, trust decisions (keys and certificates are
@@ -18,6 +20,9 @@
 
 pub mod base64;
 pub mod c14n;
+mod cursor;
+pub mod dsig;
+pub mod enc;
 pub mod reader;
 pub mod tree;
 
