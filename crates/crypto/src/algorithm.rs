@@ -54,9 +54,7 @@ impl SignatureAlgorithm {
         if uri == RSA_RIPEMD160_WITH_SLASH {
             return Some(Self::RsaRipemd160);
         }
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.uri() == uri)
+        Self::ALL.into_iter().find(|algorithm| algorithm.uri() == uri)
     }
 
     /// The identifier of XML-DSig or RFC 9231.

@@ -2,6 +2,7 @@
 
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const NULL: u8 = 0x05;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(crate) const SEQUENCE: u8 = 0x30;
@@ -36,11 +37,7 @@ impl<'a> Reader<'a> {
 
     /// The next value if it has this tag; `None` without moving on otherwise.
     pub(crate) fn optional(&mut self, tag: u8) -> Option<Self> {
-        if self.0.first() == Some(&tag) {
-            self.nested(tag)
-        } else {
-            None
-        }
+        if self.0.first() == Some(&tag) { self.nested(tag) } else { None }
     }
 
     /// A positive integer without its leading zero.
@@ -75,14 +72,8 @@ fn split(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         0x81..=0x83 => {
             let (octets, after) = rest.split_at_checked(usize::from(first & 0x7f))?;
             rest = after;
-            let length = octets
-                .iter()
-                .fold(0, |length, octet| length << 8 | usize::from(*octet));
-            let minimal = if octets.len() == 1 {
-                0x80
-            } else {
-                1 << (8 * (octets.len() - 1))
-            };
+            let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+            let minimal = if octets.len() == 1 { 0x80 } else { 1 << (8 * (octets.len() - 1)) };
             (length >= minimal).then_some(length)?
         }
         _ => return None,

@@ -25,21 +25,12 @@ pub enum DigestAlgorithm {
 
 impl DigestAlgorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 7] = [
-        Self::Sha1,
-        Self::Ripemd160,
-        Self::Sha256,
-        Self::Sha512,
-        Self::Sha3_256,
-        Self::Sha3_384,
-        Self::Sha3_512,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Sha1, Self::Ripemd160, Self::Sha256, Self::Sha512, Self::Sha3_256, Self::Sha3_384, Self::Sha3_512];
 
     /// The algorithm with this identifier, compared character by character.
     pub fn from_uri(uri: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.uri() == uri)
+        Self::ALL.into_iter().find(|algorithm| algorithm.uri() == uri)
     }
 
     /// The identifier of XML-DSig, XML-Enc or RFC 9231.
@@ -158,10 +149,7 @@ impl Digest {
     fn from_slice(value: &[u8]) -> Self {
         let mut bytes = [0; MAX_DIGEST_LEN];
         bytes[..value.len()].copy_from_slice(value);
-        Self {
-            bytes,
-            len: value.len(),
-        }
+        Self { bytes, len: value.len() }
     }
 }
 
@@ -181,27 +169,19 @@ impl Eq for Digest {}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes()
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 /// SHA-256 of `data`.
 pub fn sha256(data: &[u8]) -> [u8; 32] {
-    ring::digest::digest(&ring::digest::SHA256, data)
-        .as_ref()
-        .try_into()
-        .expect("SHA-256 has 32 bytes")
+    ring::digest::digest(&ring::digest::SHA256, data).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// HMAC with SHA-256 (RFC 2104).
 pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
-    ring::hmac::sign(&key, data)
-        .as_ref()
-        .try_into()
-        .expect("HMAC-SHA-256 has 32 bytes")
+    ring::hmac::sign(&key, data).as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
 }
 
 /// Whether both are equal, in a time that depends on the lengths only.
@@ -213,8 +193,6 @@ fn ring_context(algorithm: &'static ring::digest::Algorithm) -> ring::digest::Co
     ring::digest::Context::new(algorithm)
 }
 
-fn aws_context(
-    algorithm: &'static aws_lc_rs::digest::Algorithm,
-) -> Box<aws_lc_rs::digest::Context> {
+fn aws_context(algorithm: &'static aws_lc_rs::digest::Algorithm) -> Box<aws_lc_rs::digest::Context> {
     Box::new(aws_lc_rs::digest::Context::new(algorithm))
 }

@@ -39,22 +39,12 @@ impl SigningKey {
 
     /// The public half.
     pub fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey(
-            self.pair
-                .public_key()
-                .as_ref()
-                .try_into()
-                .expect("public keys have 32 bytes"),
-        )
+        VerifyingKey(self.pair.public_key().as_ref().try_into().expect("public keys have 32 bytes"))
     }
 
     /// Signs; the same message always gives the same signature.
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        self.pair
-            .sign(message)
-            .as_ref()
-            .try_into()
-            .expect("signatures have 64 bytes")
+        self.pair.sign(message).as_ref().try_into().expect("signatures have 64 bytes")
     }
 }
 
@@ -85,9 +75,7 @@ impl VerifyingKey {
     ///
     /// [`SignatureInvalid`] whatever is wrong: key, length or value.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureInvalid> {
-        UnparsedPublicKey::new(&ED25519, &self.0)
-            .verify(message, signature)
-            .map_err(|_| SignatureInvalid)
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).map_err(|_| SignatureInvalid)
     }
 }
 

@@ -22,10 +22,7 @@ const RSA_1_5: &str = "http://www.w3.org/2001/04/xmlenc#rsa-1_5";
 
 impl KeyTransport {
     /// OAEP with SHA-256 in both places: what is written unless something else is asked for.
-    pub const OAEP_SHA256: Self = Self::RsaOaep {
-        digest: OaepHash::Sha256,
-        mgf: OaepHash::Sha256,
-    };
+    pub const OAEP_SHA256: Self = Self::RsaOaep { digest: OaepHash::Sha256, mgf: OaepHash::Sha256 };
 
     /// Reads the identifiers of `EncryptionMethod`, its `DigestMethod` and its `MGF`.
     ///
@@ -33,10 +30,9 @@ impl KeyTransport {
     /// With v1.5 they are ignored. `rsa-oaep-mgf1p` and MGF1 with SHA-1 are unknown.
     pub fn from_uris(algorithm: &str, digest: Option<&str>, mgf: Option<&str>) -> Option<Self> {
         match algorithm {
-            RSA_OAEP => Some(Self::RsaOaep {
-                digest: OaepHash::from_digest_uri(digest?)?,
-                mgf: OaepHash::from_mgf_uri(mgf?)?,
-            }),
+            RSA_OAEP => {
+                Some(Self::RsaOaep { digest: OaepHash::from_digest_uri(digest?)?, mgf: OaepHash::from_mgf_uri(mgf?)? })
+            }
             RSA_1_5 => Some(Self::Rsa15),
             _ => None,
         }
@@ -69,18 +65,9 @@ impl KeyTransport {
     /// The backend's algorithm; `None` for v1.5 and for pairs of hashes that it does not have.
     pub(crate) fn oaep(self) -> Option<&'static backend::OaepAlgorithm> {
         match self {
-            Self::RsaOaep {
-                digest: OaepHash::Sha256,
-                mgf: OaepHash::Sha256,
-            } => Some(&backend::OAEP_SHA256_MGF1SHA256),
-            Self::RsaOaep {
-                digest: OaepHash::Sha384,
-                mgf: OaepHash::Sha384,
-            } => Some(&backend::OAEP_SHA384_MGF1SHA384),
-            Self::RsaOaep {
-                digest: OaepHash::Sha512,
-                mgf: OaepHash::Sha512,
-            } => Some(&backend::OAEP_SHA512_MGF1SHA512),
+            Self::RsaOaep { digest: OaepHash::Sha256, mgf: OaepHash::Sha256 } => Some(&backend::OAEP_SHA256_MGF1SHA256),
+            Self::RsaOaep { digest: OaepHash::Sha384, mgf: OaepHash::Sha384 } => Some(&backend::OAEP_SHA384_MGF1SHA384),
+            Self::RsaOaep { digest: OaepHash::Sha512, mgf: OaepHash::Sha512 } => Some(&backend::OAEP_SHA512_MGF1SHA512),
             Self::RsaOaep { .. } | Self::Rsa15 => None,
         }
     }
@@ -109,10 +96,7 @@ impl OaepHash {
 
     /// The hash named by an `MGF`; MGF1 with SHA-1 is unknown.
     pub fn from_mgf_uri(uri: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .filter(|hash| *hash != Self::Sha1)
-            .find(|hash| hash.mgf_uri() == uri)
+        Self::ALL.into_iter().filter(|hash| *hash != Self::Sha1).find(|hash| hash.mgf_uri() == uri)
     }
 
     /// The identifier of the digest.
@@ -142,29 +126,16 @@ impl OaepHash {
 ///
 /// [`KeyError::Mismatch`] if the key is not an RSA key of 2048 to 8192 bits or the pair of hashes is not supported;
 /// [`KeyError::Wrapping`] if the session key is too long for the RSA key.
-pub fn wrap_key(
-    recipient: &PublicKey,
-    transport: KeyTransport,
-    session_key: &SessionKey,
-) -> Result<Vec<u8>, KeyError> {
-    let key = backend::PublicEncryptingKey::from_der(
-        recipient
-            .rsa_spki()
-            .ok_or(KeyError::Mismatch("key transport"))?,
-    )
-    .map_err(|_| KeyError::Mismatch("key transport"))?;
+pub fn wrap_key(recipient: &PublicKey, transport: KeyTransport, session_key: &SessionKey) -> Result<Vec<u8>, KeyError> {
+    let key = backend::PublicEncryptingKey::from_der(recipient.rsa_spki().ok_or(KeyError::Mismatch("key transport"))?)
+        .map_err(|_| KeyError::Mismatch("key transport"))?;
     let mut wrapped = vec![0; key.key_size_bytes()];
     let length = match (transport, transport.oaep()) {
-        (KeyTransport::Rsa15, _) => backend::Pkcs1PublicEncryptingKey::new(key).and_then(|key| {
-            key.encrypt(session_key.expose(), &mut wrapped)
-                .map(|wrapped| wrapped.len())
+        (KeyTransport::Rsa15, _) => backend::Pkcs1PublicEncryptingKey::new(key)
+            .and_then(|key| key.encrypt(session_key.expose(), &mut wrapped).map(|wrapped| wrapped.len())),
+        (KeyTransport::RsaOaep { .. }, Some(algorithm)) => backend::OaepPublicEncryptingKey::new(key).and_then(|key| {
+            key.encrypt(algorithm, session_key.expose(), &mut wrapped, None).map(|wrapped| wrapped.len())
         }),
-        (KeyTransport::RsaOaep { .. }, Some(algorithm)) => {
-            backend::OaepPublicEncryptingKey::new(key).and_then(|key| {
-                key.encrypt(algorithm, session_key.expose(), &mut wrapped, None)
-                    .map(|wrapped| wrapped.len())
-            })
-        }
         (KeyTransport::RsaOaep { .. }, None) => {
             return Err(KeyError::Mismatch("RSA-OAEP with these hashes"));
         }

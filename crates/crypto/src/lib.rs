@@ -4,10 +4,14 @@
 //! ([`DigestAlgorithm`], [`SignatureAlgorithm`], [`BlockCipher`], [`KeyTransport`]) and in key handles ([`Signer`],
 //! [`Decryptor`]), so that a hardware token can take the place of a software key without any change above.
 //!
-//! Which backend does what: `ring` digests (SHA-1, SHA-2), HMAC, Ed25519 and random bytes; `aws-lc-rs` RSA and ECDSA
-//! signatures, RSA decryption, SHA-3, CBC and 3DES; `aes`, `ctr` and `ghash` AES-GCM in pieces with initialisation
-//! vectors of 12 and 16 bytes, which neither of the two offers; `rsa` and `sha3` the verification of RSA-PSS with
-//! SHA-3, with public keys only.
+//! Which backend does what:
+//!
+//! | | |
+//! |---|---|
+//! | `ring` | SHA-1, SHA-256, SHA-512, HMAC, Ed25519, random bytes |
+//! | `aws-lc-rs` | SHA-3, RSA and ECDSA signatures, RSA decryption, AES in counter, CBC and Galois mode, triple DES |
+//! | `ghash` | the multiplications that join pieces of AES-GCM, see `cipher/ghash.rs` |
+//! | `rsa`, `sha3`, `ripemd` | *verification* of RSA-PSS with SHA-3 and of RSA with RIPEMD-160: public keys only |
 //!
 //! # Not in here
 //!

@@ -105,11 +105,7 @@ impl Policy {
     /// [`PolicyError`] with the place.
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
         let raw: RawPolicy = toml::from_str(text)?;
-        let mut policy = Self {
-            name: raw.name,
-            algorithms: HashMap::new(),
-            keys: HashMap::new(),
-        };
+        let mut policy = Self { name: raw.name, algorithms: HashMap::new(), keys: HashMap::new() };
         for key in raw.key {
             policy.add_key(key)?;
         }
@@ -129,13 +125,7 @@ impl Policy {
     /// `algorithm` is an identifier (URI), or the kind of a key if the purpose is [`Purpose::KeyLength`]. If
     /// `key_bits` is given, the key is judged too and the worse ruling counts. Unknown algorithms, key kinds and days
     /// before the first ruling are refused.
-    pub fn judge(
-        &self,
-        purpose: Purpose,
-        algorithm: &str,
-        key_bits: Option<u32>,
-        at: Date,
-    ) -> Ruling {
+    pub fn judge(&self, purpose: Purpose, algorithm: &str, key_bits: Option<u32>, at: Date) -> Ruling {
         if purpose == Purpose::KeyLength {
             return key_bits.map_or(Ruling::Refuse, |bits| self.judge_key(algorithm, bits, at));
         }
@@ -161,40 +151,19 @@ impl Policy {
         if lengths.last().is_some_and(|last| last.bits >= raw.bits) {
             return Err(PolicyError::KeyOrder { kind: raw.kind });
         }
-        lengths.push(KeyLength {
-            bits: raw.bits,
-            rulings,
-        });
+        lengths.push(KeyLength { bits: raw.bits, rulings });
         Ok(())
     }
 
     fn add_algorithm(&mut self, raw: RawAlgorithm) -> Result<(), PolicyError> {
         let rulings = Timeline::new(&raw.uri, raw.rulings)?;
-        if let Some(kind) = raw
-            .key
-            .as_ref()
-            .filter(|kind| !self.keys.contains_key(*kind))
-        {
-            return Err(PolicyError::UnknownKey {
-                uri: raw.uri,
-                kind: kind.clone(),
-            });
+        if let Some(kind) = raw.key.as_ref().filter(|kind| !self.keys.contains_key(*kind)) {
+            return Err(PolicyError::UnknownKey { uri: raw.uri, kind: kind.clone() });
         }
         for purpose in raw.purposes {
-            let entry = Algorithm {
-                key: raw.key.clone(),
-                rulings: rulings.clone(),
-            };
-            if purpose == Purpose::KeyLength
-                || self
-                    .algorithms
-                    .insert((purpose, raw.uri.clone()), entry)
-                    .is_some()
-            {
-                return Err(PolicyError::Purpose {
-                    uri: raw.uri,
-                    purpose,
-                });
+            let entry = Algorithm { key: raw.key.clone(), rulings: rulings.clone() };
+            if purpose == Purpose::KeyLength || self.algorithms.insert((purpose, raw.uri.clone()), entry).is_some() {
+                return Err(PolicyError::Purpose { uri: raw.uri, purpose });
             }
         }
         Ok(())
@@ -203,26 +172,18 @@ impl Policy {
 
 impl Timeline {
     fn new(subject: &str, raw: Vec<RawRuling>) -> Result<Self, PolicyError> {
-        let invalid = || PolicyError::Dates {
-            subject: subject.to_owned(),
-        };
+        let invalid = || PolicyError::Dates { subject: subject.to_owned() };
         let rulings = raw
             .into_iter()
             .map(|raw| Some((raw.from.map_or(Some(Date::MIN), to_date)?, raw.ruling)))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(invalid)?;
         let ascending = rulings.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        (ascending && !rulings.is_empty())
-            .then_some(Self(rulings))
-            .ok_or_else(invalid)
+        (ascending && !rulings.is_empty()).then_some(Self(rulings)).ok_or_else(invalid)
     }
 
     fn at(&self, day: Date) -> Ruling {
-        self.0
-            .iter()
-            .rev()
-            .find(|(from, _)| *from <= day)
-            .map_or(Ruling::Refuse, |(_, ruling)| *ruling)
+        self.0.iter().rev().find(|(from, _)| *from <= day).map_or(Ruling::Refuse, |(_, ruling)| *ruling)
     }
 }
 
@@ -234,9 +195,7 @@ pub enum PolicyError {
     #[error("the policy cannot be read: {0}")]
     Syntax(#[from] toml::de::Error),
     /// The rulings of one entry are missing or not in ascending order of their dates.
-    #[error(
-        "the rulings of `{subject}` need dates in ascending order; only the first may have none"
-    )]
+    #[error("the rulings of `{subject}` need dates in ascending order; only the first may have none")]
     Dates {
         /// The algorithm or kind of key.
         subject: String,
@@ -301,9 +260,7 @@ struct RawRuling {
 
 /// A date without time of day.
 fn to_date(datetime: toml::value::Datetime) -> Option<Date> {
-    let date = datetime
-        .date
-        .filter(|_| datetime.time.is_none() && datetime.offset.is_none())?;
+    let date = datetime.date.filter(|_| datetime.time.is_none() && datetime.offset.is_none())?;
     Date::from_calendar_date(i32::from(date.year), date.month.try_into().ok()?, date.day).ok()
 }
 

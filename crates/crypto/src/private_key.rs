@@ -8,8 +8,10 @@ use aws_lc_rs::{
 use zeroize::Zeroizing;
 
 use crate::{
-    Curve, DecryptionFailed, KeyError, KeyKind, KeyTransport, PublicKey, SessionKey,
-    SignatureAlgorithm, SigningFailed, X509SignatureAlgorithm, der, unwrap::Unwrapper,
+    Curve, DecryptionFailed, KeyError, KeyKind, KeyTransport, PublicKey, SessionKey, SignatureAlgorithm, SigningFailed,
+    X509SignatureAlgorithm, der,
+    public_key::{EC_PUBLIC_KEY, named_curve},
+    unwrap::Unwrapper,
     verify::fit_digest,
 };
 
@@ -75,17 +77,13 @@ impl PrivateKey {
     /// [`KeyError::Malformed`] or [`KeyError::Unsupported`]: RSA keys have 2048 to 8192 bits, curves are P-256,
     /// P-384 and P-521.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
-        if let Ok(pair) = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)) {
-            return Self::from_rsa(pair);
+        if let Some(parameters) = ec_parameters(der) {
+            let curve = named_curve(parameters).map_err(KeyError::Unsupported)?;
+            let pair = EcdsaKeyPair::from_private_key_der(ec_algorithm(curve), der);
+            return Self::from_ec(curve, pair.map_err(|_| KeyError::Malformed("not a number for its curve"))?);
         }
-        let on_curve = |curve| {
-            let pair = EcdsaKeyPair::from_private_key_der(ec_algorithm(curve), der).ok()?;
-            Some(Self::from_ec(curve, pair))
-        };
-        Curve::ALL
-            .into_iter()
-            .find_map(on_curve)
-            .unwrap_or_else(|| Err(why_rejected(der)))
+        let pair = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der));
+        Self::from_rsa(pair.map_err(|_| why_rejected(der))?)
     }
 
     /// Makes an RSA key of 2048, 3072, 4096 or 8192 bits. Takes from tenths of a second to minutes.
@@ -100,9 +98,7 @@ impl PrivateKey {
             4096 => KeySize::Rsa4096,
             8192 => KeySize::Rsa8192,
             _ => {
-                return Err(KeyError::Unsupported(
-                    "RSA keys are made with 2048, 3072, 4096 or 8192 bits",
-                ));
+                return Err(KeyError::Unsupported("RSA keys are made with 2048, 3072, 4096 or 8192 bits"));
             }
         };
         Self::from_rsa(RsaKeyPair::generate(size).map_err(|_| KeyError::Generation)?)
@@ -114,10 +110,7 @@ impl PrivateKey {
     ///
     /// [`KeyError::Generation`] if the backend fails.
     pub fn generate_ec(curve: Curve) -> Result<Self, KeyError> {
-        Self::from_ec(
-            curve,
-            EcdsaKeyPair::generate(ec_algorithm(curve)).map_err(|_| KeyError::Generation)?,
-        )
+        Self::from_ec(curve, EcdsaKeyPair::generate(ec_algorithm(curve)).map_err(|_| KeyError::Generation)?)
     }
 
     /// The key as an unencrypted `PrivateKeyInfo` (RFC 5208).
@@ -146,11 +139,10 @@ impl PrivateKey {
             Pair::Rsa(_) => rsa_encoding(algorithm).is_some(),
             Pair::Ec { .. } => !algorithm.is_rsa(),
         };
-        fits.then(|| SoftwareSigner {
-            key: self.clone(),
-            algorithm,
-        })
-        .ok_or(KeyError::Mismatch(algorithm.uri()))
+        if !fits {
+            return Err(KeyError::Mismatch(algorithm.uri()));
+        }
+        Ok(SoftwareSigner { key: self.clone(), algorithm })
     }
 
     /// The handle that opens session keys.
@@ -173,17 +165,9 @@ impl PrivateKey {
     ///
     /// [`SigningFailed`] if the key is of the wrong kind, the algorithm is SHA-1 or Ed25519, or the salt of PSS is
     /// not as long as the hash.
-    pub fn sign_x509(
-        &self,
-        algorithm: X509SignatureAlgorithm,
-        to_be_signed: &[u8],
-    ) -> Result<Vec<u8>, SigningFailed> {
+    pub fn sign_x509(&self, algorithm: X509SignatureAlgorithm, to_be_signed: &[u8]) -> Result<Vec<u8>, SigningFailed> {
         match &self.0.pair {
-            Pair::Rsa(pair) => sign_rsa(
-                pair,
-                x509_encoding(algorithm).ok_or(SigningFailed)?,
-                to_be_signed,
-            ),
+            Pair::Rsa(pair) => sign_rsa(pair, x509_encoding(algorithm).ok_or(SigningFailed)?, to_be_signed),
             Pair::Ec { curve, pair } => {
                 let digest = match algorithm {
                     X509SignatureAlgorithm::EcdsaSha256 => &ring::digest::SHA256,
@@ -191,58 +175,33 @@ impl PrivateKey {
                     X509SignatureAlgorithm::EcdsaSha512 => &ring::digest::SHA512,
                     _ => return Err(SigningFailed),
                 };
-                let raw = sign_ec(
-                    *curve,
-                    pair,
-                    ring::digest::digest(digest, to_be_signed).as_ref(),
-                )?;
+                let raw = sign_ec(*curve, pair, ring::digest::digest(digest, to_be_signed).as_ref())?;
                 let (r, s) = raw.split_at(raw.len() / 2);
-                Ok(der::encode(
-                    der::SEQUENCE,
-                    &[&der::encode_integer(r), &der::encode_integer(s)],
-                ))
+                Ok(der::encode(der::SEQUENCE, &[&der::encode_integer(r), &der::encode_integer(s)]))
             }
         }
     }
 
     fn from_rsa(pair: RsaKeyPair) -> Result<Self, KeyError> {
-        let encoded =
-            AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| UNREADABLE)?;
+        let encoded = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| UNREADABLE)?;
         let public_key = PublicKey::from_rsa_der(pair.public_key().as_ref())?;
-        Ok(Self::from_parts(
-            encoded.as_ref(),
-            public_key,
-            Pair::Rsa(pair),
-        ))
+        Ok(Self::from_parts(encoded.as_ref(), public_key, Pair::Rsa(pair)))
     }
 
     fn from_ec(curve: Curve, pair: EcdsaKeyPair) -> Result<Self, KeyError> {
         let encoded = pair.to_pkcs8v1().map_err(|_| UNREADABLE)?;
         let public_key = PublicKey::from_ec_point(curve, pair.public_key().as_ref())?;
-        Ok(Self::from_parts(
-            encoded.as_ref(),
-            public_key,
-            Pair::Ec { curve, pair },
-        ))
+        Ok(Self::from_parts(encoded.as_ref(), public_key, Pair::Ec { curve, pair }))
     }
 
     fn from_parts(pkcs8: &[u8], public_key: PublicKey, pair: Pair) -> Self {
-        Self(Arc::new(Inner {
-            pkcs8: Zeroizing::new(pkcs8.to_vec()),
-            public_key,
-            pair,
-        }))
+        Self(Arc::new(Inner { pkcs8: Zeroizing::new(pkcs8.to_vec()), public_key, pair }))
     }
 }
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "PrivateKey({} {} bits)",
-            self.kind().name(),
-            self.kind().bits()
-        )
+        write!(f, "PrivateKey({} {} bits)", self.kind().name(), self.kind().bits())
     }
 }
 
@@ -264,16 +223,8 @@ impl Signer for SoftwareSigner {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
         match &self.key.0.pair {
-            Pair::Rsa(pair) => sign_rsa(
-                pair,
-                rsa_encoding(self.algorithm).ok_or(SigningFailed)?,
-                message,
-            ),
-            Pair::Ec { curve, pair } => sign_ec(
-                *curve,
-                pair,
-                self.algorithm.digest().digest(message).as_bytes(),
-            ),
+            Pair::Rsa(pair) => sign_rsa(pair, rsa_encoding(self.algorithm).ok_or(SigningFailed)?, message),
+            Pair::Ec { curve, pair } => sign_ec(*curve, pair, self.algorithm.digest().digest(message).as_bytes()),
         }
     }
 }
@@ -335,37 +286,31 @@ fn x509_encoding(algorithm: X509SignatureAlgorithm) -> Option<&'static dyn RsaEn
     }
 }
 
-fn sign_rsa(
-    pair: &RsaKeyPair,
-    encoding: &'static dyn RsaEncoding,
-    message: &[u8],
-) -> Result<Vec<u8>, SigningFailed> {
+fn sign_rsa(pair: &RsaKeyPair, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
     let mut signature = vec![0; pair.public_modulus_len()];
-    pair.sign(
-        encoding,
-        &aws_lc_rs::rand::SystemRandom::new(),
-        message,
-        &mut signature,
-    )
-    .map_err(|_| SigningFailed)?;
+    pair.sign(encoding, &aws_lc_rs::rand::SystemRandom::new(), message, &mut signature).map_err(|_| SigningFailed)?;
     Ok(signature)
 }
 
 fn sign_ec(curve: Curve, pair: &EcdsaKeyPair, digest: &[u8]) -> Result<Vec<u8>, SigningFailed> {
-    let signature = pair
-        .sign_digest(&fit_digest(curve, digest))
-        .map_err(|_| SigningFailed)?;
+    let signature = pair.sign_digest(&fit_digest(curve, digest)).map_err(|_| SigningFailed)?;
     Ok(signature.as_ref().to_vec())
 }
 
-/// The likeliest reason why neither RSA nor one of the curves took the key.
+/// The parameters of a key on an elliptic curve, in a `PrivateKeyInfo` or an `ECPrivateKey`.
+fn ec_parameters(der: &[u8]) -> Option<der::Reader<'_>> {
+    let mut key = der::Reader::new(der).nested(der::SEQUENCE)?;
+    key.value(der::INTEGER)?;
+    if let Some(mut algorithm) = key.optional(der::SEQUENCE) {
+        return (algorithm.value(der::OBJECT_IDENTIFIER)? == EC_PUBLIC_KEY).then_some(algorithm);
+    }
+    key.value(der::OCTET_STRING)?;
+    key.optional(der::context(0))
+}
+
 fn why_rejected(der: &[u8]) -> KeyError {
-    let structured = der::Reader::new(der).nested(der::SEQUENCE).is_some();
-    if structured {
-        KeyError::Unsupported(
-            "neither RSA with 2048 to 8192 bits nor a key on P-256, P-384 or P-521",
-        )
-    } else {
-        KeyError::Malformed("not a private key in DER")
+    match der::Reader::new(der).nested(der::SEQUENCE) {
+        Some(_) => KeyError::Unsupported("neither RSA with 2048 to 8192 bits nor on an elliptic curve"),
+        None => KeyError::Malformed("not a private key in DER"),
     }
 }

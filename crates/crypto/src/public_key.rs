@@ -109,7 +109,7 @@ pub(crate) struct RsaKey {
 
 const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const RSASSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
-const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+pub(crate) const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 
 const MAX_RSA_BITS: u32 = 16_384;
@@ -136,26 +136,15 @@ impl PublicKey {
             RSA_ENCRYPTION => Key::Rsa(read_rsa(bits, false)?),
             RSASSA_PSS => Key::Rsa(read_rsa(bits, true)?),
             EC_PUBLIC_KEY => read_ec(algorithm, bits)?,
-            ED25519 => Key::Ed25519(
-                bits.try_into()
-                    .map_err(|_| KeyError::Malformed("an Ed25519 key has 32 bytes"))?,
-            ),
+            ED25519 => Key::Ed25519(bits.try_into().map_err(|_| KeyError::Malformed("an Ed25519 key has 32 bytes"))?),
             _ => Key::Unsupported("neither RSA, elliptic curve nor Ed25519"),
         };
-        Ok(Self(Arc::new(Inner {
-            spki: spki.to_vec(),
-            key,
-        })))
+        Ok(Self(Arc::new(Inner { spki: spki.to_vec(), key })))
     }
 
     pub(crate) fn from_rsa_der(rsa_public_key: &[u8]) -> Result<Self, KeyError> {
-        let algorithm = der::encode(
-            der::SEQUENCE,
-            &[
-                &der::encode(der::OBJECT_IDENTIFIER, &[RSA_ENCRYPTION]),
-                &[der::NULL, 0],
-            ],
-        );
+        let algorithm =
+            der::encode(der::SEQUENCE, &[&der::encode(der::OBJECT_IDENTIFIER, &[RSA_ENCRYPTION]), &[der::NULL, 0]]);
         let key = der::encode(der::BIT_STRING, &[&[0], rsa_public_key]);
         Self::from_spki_der(&der::encode(der::SEQUENCE, &[&algorithm, &key]))
     }
@@ -260,12 +249,7 @@ impl Eq for PublicKey {}
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "PublicKey({} {} bits)",
-            self.kind().name(),
-            self.kind().bits()
-        )
+        write!(f, "PublicKey({} {} bits)", self.kind().name(), self.kind().bits())
     }
 }
 
@@ -282,55 +266,37 @@ fn read_rsa(bits: &[u8], pss_only: bool) -> Result<RsaKey, KeyError> {
     }
     let bits = (modulus.len() * 8) as u32 - modulus[0].leading_zeros();
     let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
-    if !(512..=MAX_RSA_BITS).contains(&bits)
-        || !odd(modulus)
-        || !odd(exponent)
-        || exponent == [1]
-        || exponent.len() > 5
+    if !(512..=MAX_RSA_BITS).contains(&bits) || !odd(modulus) || !odd(exponent) || exponent == [1] || exponent.len() > 5
     {
-        return Err(KeyError::Malformed(
-            "modulus or exponent cannot be those of an RSA key",
-        ));
+        return Err(KeyError::Malformed("modulus or exponent cannot be those of an RSA key"));
     }
-    Ok(RsaKey {
-        modulus: modulus.to_vec(),
-        exponent: exponent.to_vec(),
-        bits,
-        pss_only,
-    })
+    Ok(RsaKey { modulus: modulus.to_vec(), exponent: exponent.to_vec(), bits, pss_only })
 }
 
-fn read_ec(mut parameters: der::Reader<'_>, point: &[u8]) -> Result<Key, KeyError> {
-    if parameters.rest().first() == Some(&der::SEQUENCE) {
-        return Ok(Key::Unsupported(
-            "an elliptic curve with explicit parameters",
-        ));
-    }
-    let oid = parameters
-        .value(der::OBJECT_IDENTIFIER)
-        .ok_or(KeyError::Malformed("an elliptic curve without a name"))?;
-    let Some(curve) = Curve::ALL.into_iter().find(|curve| curve.oid() == oid) else {
-        // brainpool: 1.3.36.3.3.2.8.1.1
-        return Ok(Key::Unsupported(
-            if oid.starts_with(&[0x2b, 0x24, 0x03, 0x03, 0x02, 0x08]) {
-                "a brainpool curve"
-            } else {
-                "an elliptic curve other than P-256, P-384 and P-521"
-            },
-        ));
+fn read_ec(parameters: der::Reader<'_>, point: &[u8]) -> Result<Key, KeyError> {
+    let curve = match named_curve(parameters) {
+        Ok(curve) => curve,
+        Err(reason) => return Ok(Key::Unsupported(reason)),
     };
     let length = curve.field_len();
     match point {
         [4, rest @ ..] if rest.len() == 2 * length => {}
         [2 | 3, rest @ ..] if rest.len() == length => {}
-        _ => {
-            return Err(KeyError::Malformed(
-                "the point does not have the size of its curve",
-            ));
-        }
+        _ => return Err(KeyError::Malformed("the point does not have the size of its curve")),
     }
-    Ok(Key::Ec {
-        curve,
-        point: point.to_vec(),
-    })
+    Ok(Key::Ec { curve, point: point.to_vec() })
+}
+
+/// The curve named by `ECParameters` (RFC 5480 2.1.1), or why it cannot be used.
+pub(crate) fn named_curve(mut parameters: der::Reader<'_>) -> Result<Curve, &'static str> {
+    const BRAINPOOL: &[u8] = &[0x2b, 0x24, 0x03, 0x03, 0x02, 0x08];
+    if parameters.rest().first() == Some(&der::SEQUENCE) {
+        return Err("an elliptic curve with explicit parameters");
+    }
+    let oid = parameters.value(der::OBJECT_IDENTIFIER).ok_or("an elliptic curve without a name")?;
+    if oid.starts_with(BRAINPOOL) {
+        return Err("a brainpool curve");
+    }
+    let known = Curve::ALL.into_iter().find(|curve| curve.oid() == oid);
+    known.ok_or("an elliptic curve other than P-256, P-384 and P-521")
 }

@@ -51,11 +51,7 @@ impl Unwrapper {
     ) -> Result<SessionKey, DecryptionFailed> {
         let algorithm = transport.oaep().ok_or(DecryptionFailed)?;
         let mut buffer = Zeroizing::new(vec![0; self.0.oaep.min_output_size()]);
-        let key = self
-            .0
-            .oaep
-            .decrypt(algorithm, wrapped, &mut buffer, None)
-            .map_err(|_| DecryptionFailed)?;
+        let key = self.0.oaep.decrypt(algorithm, wrapped, &mut buffer, None).map_err(|_| DecryptionFailed)?;
         if key.len() != wanted_len {
             return Err(DecryptionFailed);
         }
@@ -67,11 +63,7 @@ impl Unwrapper {
     fn unwrap_pkcs1(&self, wrapped: &[u8], wanted_len: usize) -> SessionKey {
         let substitute = self.substitute(wrapped, wanted_len);
         let mut buffer = Zeroizing::new(vec![0; self.0.pkcs1.min_output_size().max(wanted_len)]);
-        let found_len = self
-            .0
-            .pkcs1
-            .decrypt(wrapped, &mut buffer)
-            .map_or(usize::MAX, |key| key.len());
+        let found_len = self.0.pkcs1.decrypt(wrapped, &mut buffer).map_or(usize::MAX, |key| key.len());
         let mask = equal_mask(found_len, wanted_len);
         let mut key = Zeroizing::new(vec![0; wanted_len]);
         for ((out, found), other) in key.iter_mut().zip(buffer.iter()).zip(substitute.iter()) {

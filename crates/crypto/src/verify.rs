@@ -12,44 +12,22 @@ use crate::{
 };
 
 /// Verifies a signature of XML-DSig.
-pub(crate) fn xml(
-    key: &Key,
-    algorithm: SignatureAlgorithm,
-    message: &[u8],
-    signature: &[u8],
-) -> Outcome {
+pub(crate) fn xml(key: &Key, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Outcome {
     use SignatureAlgorithm as A;
     match (key, algorithm) {
-        (Key::Rsa(key), A::RsaSha1 | A::RsaRipemd160 | A::RsaSha256 | A::RsaSha512)
-            if key.pss_only =>
-        {
+        (Key::Rsa(key), A::RsaSha1 | A::RsaRipemd160 | A::RsaSha256 | A::RsaSha512) if key.pss_only => {
             Err(SignatureInvalid)
         }
-        (Key::Rsa(key), A::RsaSha1) => rsa(
-            key,
-            &aws::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
-            message,
-            signature,
-        ),
-        (Key::Rsa(key), A::RsaSha256) => rsa(
-            key,
-            &aws::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-            message,
-            signature,
-        ),
-        (Key::Rsa(key), A::RsaSha512) => rsa(
-            key,
-            &aws::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
-            message,
-            signature,
-        ),
+        (Key::Rsa(key), A::RsaSha1) => rsa(key, &aws::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, message, signature),
+        (Key::Rsa(key), A::RsaSha256) => {
+            rsa(key, &aws::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, message, signature)
+        }
+        (Key::Rsa(key), A::RsaSha512) => {
+            rsa(key, &aws::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, message, signature)
+        }
         (Key::Rsa(key), A::RsaRipemd160) => rare::pkcs1_ripemd160(key, message, signature),
-        (Key::Rsa(key), A::PssSha256) => {
-            rsa(key, &aws::RSA_PSS_2048_8192_SHA256, message, signature)
-        }
-        (Key::Rsa(key), A::PssSha512) => {
-            rsa(key, &aws::RSA_PSS_2048_8192_SHA512, message, signature)
-        }
+        (Key::Rsa(key), A::PssSha256) => rsa(key, &aws::RSA_PSS_2048_8192_SHA256, message, signature),
+        (Key::Rsa(key), A::PssSha512) => rsa(key, &aws::RSA_PSS_2048_8192_SHA512, message, signature),
         (Key::Rsa(key), A::PssSha3_256) => rare::pss::<sha3::Sha3_256>(key, message, signature),
         (Key::Rsa(key), A::PssSha3_384) => rare::pss::<sha3::Sha3_384>(key, message, signature),
         (Key::Rsa(key), A::PssSha3_512) => rare::pss::<sha3::Sha3_512>(key, message, signature),
@@ -61,32 +39,18 @@ pub(crate) fn xml(
 }
 
 /// Verifies a signature on a certificate and the like.
-pub(crate) fn x509(
-    key: &Key,
-    algorithm: X509SignatureAlgorithm,
-    message: &[u8],
-    signature: &[u8],
-) -> Outcome {
+pub(crate) fn x509(key: &Key, algorithm: X509SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Outcome {
     use X509SignatureAlgorithm as A;
     match (key, algorithm) {
-        (Key::Rsa(key), A::PssSha256 { salt_len }) => rsa(
-            key,
-            &with_salt(aws::RSA_PSS_2048_8192_SHA256, salt_len),
-            message,
-            signature,
-        ),
-        (Key::Rsa(key), A::PssSha384 { salt_len }) => rsa(
-            key,
-            &with_salt(aws::RSA_PSS_2048_8192_SHA384, salt_len),
-            message,
-            signature,
-        ),
-        (Key::Rsa(key), A::PssSha512 { salt_len }) => rsa(
-            key,
-            &with_salt(aws::RSA_PSS_2048_8192_SHA512, salt_len),
-            message,
-            signature,
-        ),
+        (Key::Rsa(key), A::PssSha256 { salt_len }) => {
+            rsa(key, &with_salt(aws::RSA_PSS_2048_8192_SHA256, salt_len), message, signature)
+        }
+        (Key::Rsa(key), A::PssSha384 { salt_len }) => {
+            rsa(key, &with_salt(aws::RSA_PSS_2048_8192_SHA384, salt_len), message, signature)
+        }
+        (Key::Rsa(key), A::PssSha512 { salt_len }) => {
+            rsa(key, &with_salt(aws::RSA_PSS_2048_8192_SHA512, salt_len), message, signature)
+        }
         (Key::Rsa(key), A::RsaSha384) if !key.pss_only => {
             rsa(key, &aws::RSA_PKCS1_2048_8192_SHA384, message, signature)
         }
@@ -98,9 +62,7 @@ pub(crate) fn x509(
                 .verify(message, signature)
                 .map_err(|_| SignatureInvalid)
         }
-        (Key::Ed25519(key), A::Ed25519) => {
-            ed25519::VerifyingKey::from_bytes(key).verify(message, signature)
-        }
+        (Key::Ed25519(key), A::Ed25519) => ed25519::VerifyingKey::from_bytes(key).verify(message, signature),
         _ => Err(SignatureInvalid),
     }
 }
@@ -122,17 +84,10 @@ pub(crate) fn fit_digest(curve: Curve, digest: &[u8]) -> aws_digest::Digest {
     let mut fitted = [0; 64];
     let taken = digest.len().min(length);
     fitted[length - taken..length].copy_from_slice(&digest[..taken]);
-    aws_digest::Digest::import_less_safe(&fitted[..length], algorithm)
-        .expect("the length is that of the algorithm")
+    aws_digest::Digest::import_less_safe(&fitted[..length], algorithm).expect("the length is that of the algorithm")
 }
 
-fn ecdsa_raw(
-    curve: Curve,
-    point: &[u8],
-    digest: DigestAlgorithm,
-    message: &[u8],
-    signature: &[u8],
-) -> Outcome {
+fn ecdsa_raw(curve: Curve, point: &[u8], digest: DigestAlgorithm, message: &[u8], signature: &[u8]) -> Outcome {
     if signature.len() != 2 * curve.field_len() {
         return Err(SignatureInvalid);
     }
@@ -142,17 +97,11 @@ fn ecdsa_raw(
         Curve::P521 => &aws::ECDSA_P521_SHA512_FIXED,
     };
     UnparsedPublicKey::new(algorithm, point)
-        .verify_digest(
-            &fit_digest(curve, digest.digest(message).as_bytes()),
-            signature,
-        )
+        .verify_digest(&fit_digest(curve, digest.digest(message).as_bytes()), signature)
         .map_err(|_| SignatureInvalid)
 }
 
-fn ecdsa_der(
-    curve: Curve,
-    algorithm: X509SignatureAlgorithm,
-) -> Option<&'static aws::EcdsaVerificationAlgorithm> {
+fn ecdsa_der(curve: Curve, algorithm: X509SignatureAlgorithm) -> Option<&'static aws::EcdsaVerificationAlgorithm> {
     use X509SignatureAlgorithm as A;
     Some(match (curve, algorithm) {
         (Curve::P256, A::EcdsaSha256) => &aws::ECDSA_P256_SHA256_ASN1,
@@ -169,12 +118,9 @@ fn ecdsa_der(
 }
 
 fn rsa(key: &RsaKey, parameters: &RsaParameters, message: &[u8], signature: &[u8]) -> Outcome {
-    PublicKeyComponents {
-        n: &key.modulus,
-        e: &key.exponent,
-    }
-    .verify(parameters, message, signature)
-    .map_err(|_| SignatureInvalid)
+    PublicKeyComponents { n: &key.modulus, e: &key.exponent }
+        .verify(parameters, message, signature)
+        .map_err(|_| SignatureInvalid)
 }
 
 fn with_salt(parameters: RsaParameters, salt_len: u16) -> RsaParameters {
@@ -190,20 +136,12 @@ mod rare {
 
     use super::{Outcome, RsaKey, SignatureInvalid};
 
-    pub(super) fn pss<D: Digest + FixedOutputReset>(
-        key: &RsaKey,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Outcome {
-        backend_key(key)?
-            .pss_verify::<D>(message, signature)
-            .map_err(|_| SignatureInvalid)
+    pub(super) fn pss<D: Digest + FixedOutputReset>(key: &RsaKey, message: &[u8], signature: &[u8]) -> Outcome {
+        backend_key(key)?.pss_verify::<D>(message, signature).map_err(|_| SignatureInvalid)
     }
 
     pub(super) fn pkcs1_ripemd160(key: &RsaKey, message: &[u8], signature: &[u8]) -> Outcome {
-        backend_key(key)?
-            .pkcs1v15_verify::<ripemd::Ripemd160>(message, signature)
-            .map_err(|_| SignatureInvalid)
+        backend_key(key)?.pkcs1v15_verify::<ripemd::Ripemd160>(message, signature).map_err(|_| SignatureInvalid)
     }
 
     fn backend_key(key: &RsaKey) -> Result<PublicKey, SignatureInvalid> {

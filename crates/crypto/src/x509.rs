@@ -53,9 +53,7 @@ impl X509SignatureAlgorithm {
         let mut sequence = outer.nested(der::SEQUENCE)?;
         let oid = sequence.value(der::OBJECT_IDENTIFIER)?;
         let parameters = sequence.rest();
-        outer
-            .is_empty()
-            .then(|| Self::from_parts(oid, (!parameters.is_empty()).then_some(parameters)))?
+        outer.is_empty().then(|| Self::from_parts(oid, (!parameters.is_empty()).then_some(parameters)))?
     }
 
     /// As [`from_der`](Self::from_der), from the content octets of the object identifier and the parameters in DER.

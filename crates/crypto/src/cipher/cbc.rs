@@ -3,10 +3,7 @@ use std::io::{Read, Write};
 #[allow(deprecated, reason = "triple DES is here to be read only")]
 use aws_lc_rs::cipher::DES_EDE3_FOR_LEGACY_USE_ONLY as DES_EDE3;
 use aws_lc_rs::{
-    cipher::{
-        AES_128, AES_192, AES_256, Algorithm, DecryptionContext, StreamingDecryptingKey,
-        UnboundCipherKey,
-    },
+    cipher::{AES_128, AES_192, AES_256, Algorithm, DecryptionContext, StreamingDecryptingKey, UnboundCipherKey},
     iv::FixedLength,
 };
 use zeroize::Zeroizing;
@@ -32,25 +29,20 @@ pub(super) fn open<R: Read, W: Write>(
         return Err(DecryptionFailed.into());
     }
     let key = UnboundCipherKey::new(algorithm, key.expose()).map_err(|_| DecryptionFailed)?;
-    let mut decrypting =
-        StreamingDecryptingKey::cbc_pkcs7(key, context(iv)).map_err(|_| DecryptionFailed)?;
+    let mut decrypting = StreamingDecryptingKey::cbc_pkcs7(key, context(iv)).map_err(|_| DecryptionFailed)?;
     let mut ciphertext = vec![0; CHUNK];
     let mut plaintext = Zeroizing::new(vec![0; CHUNK + MAX_BLOCK_LEN]);
     let mut written = 0;
     loop {
         let read = read_full(&mut input, &mut ciphertext)?;
-        let update = decrypting
-            .update(&ciphertext[..read], &mut plaintext)
-            .map_err(|_| DecryptionFailed)?;
+        let update = decrypting.update(&ciphertext[..read], &mut plaintext).map_err(|_| DecryptionFailed)?;
         output.write_all(update.written()).map_err(OpenError::Io)?;
         written += update.written().len() as u64;
         if read < CHUNK {
             break;
         }
     }
-    let update = decrypting
-        .finish(&mut plaintext)
-        .map_err(|_| DecryptionFailed)?;
+    let update = decrypting.finish(&mut plaintext).map_err(|_| DecryptionFailed)?;
     output.write_all(update.written()).map_err(OpenError::Io)?;
     Ok(written + update.written().len() as u64)
 }

@@ -1,24 +1,20 @@
-//! AES-GCM in pieces, from AES, counter mode and GHASH (NIST SP 800-38D).
+//! AES-GCM in pieces (NIST SP 800-38D), from the counter mode and the one-shot GCM of `aws-lc-rs`.
 
 use std::{
     fmt,
     io::{self, Read, Write},
 };
 
-use aes::{
-    Aes128, Aes192, Aes256,
-    cipher::{
-        Array, BlockCipherEncrypt, InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper,
-    },
-};
-use ctr::{CtrCore, flavors::Ctr32BE};
-use ghash::{GHash, universal_hash::UniversalHash};
-use zeroize::Zeroizing;
+use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey};
+use zeroize::{Zeroize, Zeroizing};
 
-use super::{CHUNK, IvLength, OpenError, read_full};
+use super::{
+    CHUNK, IvLength, OpenError,
+    ghash::{BLOCK, Block, Ghash, xor},
+    read_full,
+};
 use crate::{BlockCipher, DecryptionFailed, Random, SessionKey, constant_time_eq};
 
-const BLOCK: usize = 16;
 const TAG: usize = 16;
 
 /// The counter has 32 bits and two of its values are taken: 2^36 - 32 bytes.
@@ -43,9 +39,7 @@ pub(super) fn open<R: Read, W: Write>(
         held += read_full(&mut input, &mut buffer[held..])?;
         let ends = held < CHUNK + TAG;
         let ready = held.checked_sub(TAG).ok_or(DecryptionFailed)?;
-        state
-            .decrypt(&mut buffer[..ready])
-            .ok_or(DecryptionFailed)?;
+        state.decrypt(&mut buffer[..ready]).ok_or(DecryptionFailed)?;
         output.write_all(&buffer[..ready]).map_err(OpenError::Io)?;
         buffer.copy_within(ready..held, 0);
         held = TAG;
@@ -86,28 +80,22 @@ impl<W: Write> Sealer<W> {
         mut output: W,
     ) -> io::Result<Self> {
         if !cipher.is_authenticated() || key.len() != cipher.key_len() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "sealing needs AES-GCM and a key of its length",
-            ));
+            let problem = "sealing needs AES-GCM and a key of its length";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         let mut iv = [0; 16];
         let iv = &mut iv[..iv_length.bytes()];
         random.fill(iv);
         let state = Gcm::new(key, iv).expect("the length of the key was checked");
         output.write_all(iv)?;
-        Ok(Self {
-            state,
-            buffer: Zeroizing::new(Vec::with_capacity(CHUNK)),
-            output,
-        })
+        Ok(Self { state, buffer: Zeroizing::new(Vec::with_capacity(CHUNK)), output })
     }
 
     /// Encrypts what is left, writes the tag and returns the output, not flushed.
     ///
     /// # Errors
     ///
-    /// What `output` returned.
+    /// What `output` returned; [`FileTooLarge`](io::ErrorKind::FileTooLarge) beyond 64 GiB.
     pub fn finish(mut self) -> io::Result<W> {
         self.drain(self.buffer.len())?;
         self.output.write_all(&self.state.tag())?;
@@ -116,9 +104,7 @@ impl<W: Write> Sealer<W> {
 
     /// Encrypts and writes the first `length` bytes of the buffer: whole blocks, except at the very end.
     fn drain(&mut self, length: usize) -> io::Result<()> {
-        self.state
-            .encrypt(&mut self.buffer[..length])
-            .ok_or(io::ErrorKind::FileTooLarge)?;
+        self.state.encrypt(&mut self.buffer[..length]).ok_or(io::ErrorKind::FileTooLarge)?;
         self.output.write_all(&self.buffer[..length])?;
         self.buffer.drain(..length);
         Ok(())
@@ -150,10 +136,10 @@ impl<W: Write> fmt::Debug for Sealer<W> {
 
 /// The running state of one encryption or decryption.
 struct Gcm {
-    keystream: Keystream,
-    ghash: GHash,
-    /// The encrypted first counter block, which hides the final hash.
-    mask: [u8; BLOCK],
+    counter_mode: DecryptingKey,
+    hash: Ghash,
+    /// The block J0, whose successors encrypt the data and which itself hides the hash.
+    first: Block,
     /// Bytes processed so far; a multiple of the block length until the last piece.
     length: u64,
 }
@@ -161,108 +147,82 @@ struct Gcm {
 impl Gcm {
     /// `None` if AES has no such key length.
     fn new(key: &SessionKey, iv: &[u8]) -> Option<Self> {
-        match key.len() {
-            16 => Self::with(
-                Aes128::new_from_slice(key.expose()).ok()?,
-                iv,
-                Keystream::Aes128,
-            ),
-            24 => Self::with(
-                Aes192::new_from_slice(key.expose()).ok()?,
-                iv,
-                Keystream::Aes192,
-            ),
-            32 => Self::with(
-                Aes256::new_from_slice(key.expose()).ok()?,
-                iv,
-                Keystream::Aes256,
-            ),
-            _ => None,
-        }
+        let algorithm = match key.len() {
+            16 => &AES_128,
+            24 => &AES_192,
+            32 => &AES_256,
+            _ => return None,
+        };
+        let unbound = UnboundCipherKey::new(algorithm, key.expose()).ok()?;
+        let counter_mode = DecryptingKey::ctr(unbound).ok()?;
+        let mut hash_key = [0; BLOCK];
+        add_keystream(&counter_mode, &mut hash_key, [0; BLOCK]);
+        let hash = Ghash::new(key.expose(), &hash_key)?;
+        hash_key.zeroize();
+        let first = first_counter(&hash, iv);
+        Some(Self { counter_mode, hash, first, length: 0 })
     }
 
-    fn with<C>(aes: C, iv: &[u8], keystream: impl FnOnce(Counter<C>) -> Keystream) -> Option<Self>
-    where
-        C: BlockCipherEncrypt + aes::cipher::BlockSizeUser<BlockSize = aes::cipher::consts::U16>,
-    {
-        let mut hash_key = Array::from([0; BLOCK]);
-        aes.encrypt_block(&mut hash_key);
-        let ghash = GHash::new(&hash_key);
-        let first = first_counter(&ghash, iv);
-        let mut mask = Array::from(first);
-        aes.encrypt_block(&mut mask);
-        let counter = CtrCore::inner_iv_init(aes, &Array::from(increment(first)));
-        Some(Self {
-            keystream: keystream(StreamCipherCoreWrapper::from_core(counter)),
-            ghash,
-            mask: mask.into(),
-            length: 0,
-        })
-    }
-
+    /// `None` if the message is too long.
     fn decrypt(&mut self, data: &mut [u8]) -> Option<()> {
-        self.count(data)?;
-        for part in data.chunks_mut(PART) {
-            self.ghash.update_padded(part);
-            self.keystream.apply(part)?;
-        }
+        let start = self.count(data)?;
+        self.hash.absorb(data);
+        self.add_keystream(data, start);
         Some(())
     }
 
+    /// `None` if the message is too long.
     fn encrypt(&mut self, data: &mut [u8]) -> Option<()> {
-        self.count(data)?;
-        for part in data.chunks_mut(PART) {
-            self.keystream.apply(part)?;
-            self.ghash.update_padded(part);
-        }
+        let start = self.count(data)?;
+        self.add_keystream(data, start);
+        self.hash.absorb(data);
         Some(())
     }
 
-    fn count(&mut self, data: &[u8]) -> Option<()> {
-        debug_assert!(
-            self.length.is_multiple_of(BLOCK as u64),
-            "only the last piece may end inside a block"
-        );
+    /// Counts the next piece and says at which block it starts.
+    fn count(&mut self, data: &[u8]) -> Option<u32> {
+        debug_assert!(self.length.is_multiple_of(BLOCK as u64), "only the last piece may end inside a block");
+        let start = (self.length / BLOCK as u64) as u32;
         self.length += data.len() as u64;
-        (self.length <= MAX_LEN).then_some(())
+        (self.length <= MAX_LEN).then_some(start)
+    }
+
+    /// The counter is the last 32 bits of the block and wraps around on its own, while the backend counts with all
+    /// 128 bits: it must not see the point where they differ.
+    fn add_keystream(&self, data: &mut [u8], start: u32) {
+        let (prefix, first) = self.first.split_last_chunk::<4>().expect("a block has more than 4 bytes");
+        let counter = u32::from_be_bytes(*first).wrapping_add(1).wrapping_add(start);
+        let block = |counter: u32| {
+            let mut block = [0; BLOCK];
+            block[..12].copy_from_slice(prefix);
+            block[12..].copy_from_slice(&counter.to_be_bytes());
+            block
+        };
+        let until_wrap = ((1 << 32) - u64::from(counter)) * BLOCK as u64;
+        let (before, after) = data.split_at_mut(until_wrap.min(data.len() as u64) as usize);
+        add_keystream(&self.counter_mode, before, block(counter));
+        add_keystream(&self.counter_mode, after, block(0));
     }
 
     fn tag(mut self) -> [u8; TAG] {
         let mut lengths = [0; BLOCK];
         lengths[8..].copy_from_slice(&(self.length * 8).to_be_bytes());
-        self.ghash.update(&[lengths.into()]);
-        let mut tag: [u8; TAG] = self.ghash.finalize().into();
-        tag.iter_mut()
-            .zip(self.mask)
-            .for_each(|(tag, mask)| *tag ^= mask);
+        self.hash.absorb(&mut lengths);
+        let mut tag = [0; TAG];
+        add_keystream(&self.counter_mode, &mut tag, self.first);
+        xor(&mut tag, self.hash.value());
         tag
     }
 }
 
-/// Small enough that the second of the two passes finds the data in the cache.
-const PART: usize = 8 * 1024;
-
-type Counter<C> = StreamCipherCoreWrapper<CtrCore<C, Ctr32BE>>;
-
-enum Keystream {
-    Aes128(Counter<Aes128>),
-    Aes192(Counter<Aes192>),
-    Aes256(Counter<Aes256>),
-}
-
-impl Keystream {
-    fn apply(&mut self, data: &mut [u8]) -> Option<()> {
-        match self {
-            Self::Aes128(counter) => counter.try_apply_keystream(data),
-            Self::Aes192(counter) => counter.try_apply_keystream(data),
-            Self::Aes256(counter) => counter.try_apply_keystream(data),
-        }
-        .ok()
+fn add_keystream(key: &DecryptingKey, data: &mut [u8], counter: Block) {
+    if !data.is_empty() {
+        key.decrypt(data, DecryptionContext::Iv128(counter.into())).expect("counter mode takes any data");
     }
 }
 
 /// The block J0: 96 bits are followed by a counter, everything else is hashed with its length.
-fn first_counter(ghash: &GHash, iv: &[u8]) -> [u8; BLOCK] {
+fn first_counter(hash: &Ghash, iv: &[u8]) -> Block {
     let mut block = [0; BLOCK];
     if iv.len() == 12 {
         block[..12].copy_from_slice(iv);
@@ -270,17 +230,5 @@ fn first_counter(ghash: &GHash, iv: &[u8]) -> [u8; BLOCK] {
         return block;
     }
     block[8..].copy_from_slice(&(iv.len() as u64 * 8).to_be_bytes());
-    let mut ghash = ghash.clone();
-    ghash.update_padded(iv);
-    ghash.update(&[block.into()]);
-    ghash.finalize().into()
-}
-
-/// Adds one to the last 32 bits, without carry into the others.
-fn increment(mut block: [u8; BLOCK]) -> [u8; BLOCK] {
-    let (_, counter) = block
-        .split_last_chunk_mut::<4>()
-        .expect("a block has more than 4 bytes");
-    *counter = u32::from_be_bytes(*counter).wrapping_add(1).to_be_bytes();
-    block
+    hash.multiply_all(&[iv, &block])
 }

@@ -5,6 +5,7 @@
 
 mod cbc;
 mod gcm;
+mod ghash;
 
 use std::io::{self, Read, Write};
 
