@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::correlation::CorrelationId;
 use crate::metrics::Metrics;
-use crate::receive::discard;
+use crate::receive::Heavy;
 use crate::wire::Activity;
 
 /// Bytes read from disk at a time. One piece is read ahead.
@@ -95,9 +95,11 @@ struct SpoolBody {
 
 enum State {
     Memory(Bytes),
-    Reading(JoinHandle<(SpoolReader, io::Result<Bytes>)>),
+    Reading(Heavy<Reading>),
     Ended,
 }
+
+type Reading = JoinHandle<(SpoolReader, io::Result<Bytes>)>;
 
 impl SpoolBody {
     fn new(spool: &Spool, metrics: &Metrics, correlation_id: CorrelationId) -> Self {
@@ -118,7 +120,7 @@ impl SpoolBody {
                 bytes
             }
             State::Reading(task) => {
-                let (reader, piece) = match ready!(Pin::new(task).poll(cx)) {
+                let (reader, piece) = match ready!(Pin::new(task.as_mut()).poll(cx)) {
                     Ok(read) => read,
                     Err(error) => return self.fail(io::Error::other(error)),
                 };
@@ -140,7 +142,7 @@ impl SpoolBody {
             self.state = State::Reading(read_piece(reader));
         } else {
             self.state = State::Ended;
-            discard(reader);
+            drop(Heavy::new(reader));
         }
     }
 
@@ -161,14 +163,14 @@ impl Drop for SpoolBody {
     }
 }
 
-fn read_piece(mut reader: SpoolReader) -> JoinHandle<(SpoolReader, io::Result<Bytes>)> {
-    spawn_blocking(move || {
+fn read_piece(mut reader: SpoolReader) -> Heavy<Reading> {
+    Heavy::new(spawn_blocking(move || {
         let len = reader.remaining().min(PIECE);
         let mut piece = Vec::with_capacity(usize::try_from(len).expect("a piece fits into memory"));
         let read = reader.by_ref().take(len).read_to_end(&mut piece);
         let piece = read.map(|_| Bytes::from(piece));
         (reader, piece)
-    })
+    }))
 }
 
 #[cfg(test)]

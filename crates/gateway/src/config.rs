@@ -22,7 +22,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Default limits and timeouts, no listener yet.
+    /// Default path, limits and timeouts; no listener yet.
     pub fn new(spools: SpoolDir) -> Self {
         Self {
             listeners: Vec::new(),
@@ -42,12 +42,19 @@ impl Config {
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let limits = &self.limits;
+        let timeouts = &self.timeouts;
         let zero = [
-            ("limits.connections", limits.connections),
-            ("limits.concurrent_orders", limits.concurrent_orders),
-            ("limits.headers", limits.headers),
+            ("limits.connections", limits.connections == 0),
+            ("limits.concurrent_orders", limits.concurrent_orders == 0),
+            ("limits.headers", limits.headers == 0),
+            ("timeouts.header", timeouts.header.is_zero()),
+            ("timeouts.body_idle", timeouts.body_idle.is_zero()),
+            ("timeouts.body_total", timeouts.body_total.is_zero()),
+            ("timeouts.turn", timeouts.turn.is_zero()),
+            ("timeouts.write", timeouts.write.is_zero()),
+            ("timeouts.keep_alive", timeouts.keep_alive.is_zero()),
         ];
-        if let Some((field, _)) = zero.iter().find(|(_, value)| *value == 0) {
+        if let Some((field, _)) = zero.iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError::Zero { field });
         }
         if !(MIN_HEADER_BYTES..=MAX_HEADER_BYTES).contains(&limits.header_bytes) {
@@ -71,8 +78,8 @@ const RESERVED_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A limit of zero would refuse everything.
-    #[error("{field} is 0, so nothing could ever be served: give at least 1")]
+    /// A limit or timeout of zero would refuse everything.
+    #[error("{field} is 0, so nothing could ever be served")]
     Zero {
         /// The field.
         field: &'static str,
@@ -162,6 +169,9 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Bytes of all request bodies that are being received or worked on. Beyond: 503. Default 16 GiB.
     pub spooled_bytes: u64,
+    /// Bytes per second that a request body must bring on average, after [`Timeouts::body_idle`] at the start.
+    /// Below: 408. 0 asks for nothing. Default 1024.
+    pub body_bytes_per_second: u64,
     /// Connections of all listeners for orders together. Beyond: 503 or, over TLS, closed. Default 1000.
     pub connections: usize,
     /// Orders being worked on at a time. Each has a thread, part of whose time is waiting for the disk;
@@ -178,6 +188,7 @@ impl Default for Limits {
             headers: 100,
             body_bytes: 3 * 512 * 1024 * 1024,
             spooled_bytes: 16 * 1024 * 1024 * 1024,
+            body_bytes_per_second: 1024,
             connections: 1000,
             concurrent_orders: 32,
             waiting_orders: 256,
@@ -246,9 +257,10 @@ mod tests {
     #[test]
     fn contradictions_name_the_field() {
         type Change = fn(&mut Config);
-        let cases: [(Change, ConfigError); 6] = [
+        let cases: [(Change, ConfigError); 7] = [
             (|c| c.limits.connections = 0, ConfigError::Zero { field: "limits.connections" }),
             (|c| c.limits.concurrent_orders = 0, ConfigError::Zero { field: "limits.concurrent_orders" }),
+            (|c| c.timeouts.body_idle = Duration::ZERO, ConfigError::Zero { field: "timeouts.body_idle" }),
             (|c| c.limits.header_bytes = 10, ConfigError::HeaderBytes(10)),
             (|c| c.path = "osci".into(), ConfigError::Path("osci".into())),
             (|c| c.path = "/metrics".into(), ConfigError::Path("/metrics".into())),

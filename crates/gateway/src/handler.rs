@@ -1,7 +1,6 @@
 //! What the gateway needs from the rest of the product: somebody who turns a request into an answer, and
 //! hooks for readiness and figures.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -124,10 +123,4 @@ pub enum FigureValue {
     Counter(u64),
     /// Goes up and down.
     Gauge(f64),
-}
-
-impl fmt::Debug for dyn Handler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handler")
-    }
 }

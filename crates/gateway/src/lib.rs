@@ -42,7 +42,7 @@
 //! |---|---|---|
 //! | connection | [`Limits::connections`](config::Limits::connections) | 503, over TLS closed |
 //! | TLS handshake, headers | [`Timeouts::header`](config::Timeouts::header), [`Limits::header_bytes`](config::Limits::header_bytes) | 408, 431 |
-//! | body | [`Limits::body_bytes`](config::Limits::body_bytes), [`Timeouts::body_idle`](config::Timeouts::body_idle), [`Timeouts::body_total`](config::Timeouts::body_total) | 413, 408 |
+//! | body | [`Limits::body_bytes`](config::Limits::body_bytes), [`Timeouts::body_idle`](config::Timeouts::body_idle), [`Timeouts::body_total`](config::Timeouts::body_total), [`Limits::body_bytes_per_second`](config::Limits::body_bytes_per_second) | 413, 408 |
 //! | all bodies together | [`Limits::spooled_bytes`](config::Limits::spooled_bytes) | 503 |
 //! | waiting, with a spool but without a thread | [`Limits::waiting_orders`](config::Limits::waiting_orders), [`Timeouts::turn`](config::Timeouts::turn) | 503 |
 //! | working | [`Limits::concurrent_orders`](config::Limits::concurrent_orders) | waiting |

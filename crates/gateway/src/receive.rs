@@ -22,7 +22,8 @@ const PIECE: usize = 128 * 1024;
 
 /// A received body and its share of the space for bodies.
 pub(crate) struct Received {
-    pub(crate) spool: Spool,
+    pub(crate) spool: Heavy<Spool>,
+    pub(crate) len: u64,
     pub(crate) share: Share,
 }
 
@@ -35,13 +36,14 @@ pub(crate) async fn receive(
     timeouts: &Timeouts,
 ) -> Result<Received, Problem> {
     let no_space = || Problem::NoSpace { retry_after: timeouts.retry_after };
-    let deadline = Instant::now() + timeouts.body_total;
-    let mut share = Share::none(space);
-    if !share.grow_to(body.size_hint().lower()) {
+    // Only what has arrived is taken: announcing much and sending nothing must not cost others their space.
+    if !space.has_room(body.size_hint().lower()) {
         return Err(no_space());
     }
+    let mut share = Share::none(space);
     let mut intake = Intake::new(spools);
-    while let Some(data) = next_data(body, deadline, timeouts.body_idle).await? {
+    let pace = Pace { began: Instant::now(), timeouts, bytes_per_second: limits.body_bytes_per_second };
+    while let Some(data) = next_data(body, pace.deadline(intake.len)).await? {
         let len = intake.len + data.len() as u64;
         if len > limits.body_bytes {
             return Err(Problem::BodyTooLarge { limit: limits.body_bytes });
@@ -52,7 +54,7 @@ pub(crate) async fn receive(
         intake.push(&data).await.map_err(|error| disk(&error, no_space()))?;
     }
     let spool = intake.finish().await.map_err(|error| disk(&error, no_space()))?;
-    Ok(Received { spool, share })
+    Ok(Received { len: spool.len(), spool: Heavy::new(spool), share })
 }
 
 /// Reads and forgets what is left of a refused body, for a while, so that the client gets to read the answer.
@@ -61,18 +63,54 @@ pub(crate) async fn linger(mut body: Incoming, patience: Duration) {
     let _ = timeout(patience, read_all).await;
 }
 
-/// Drops what may take a while to drop: removing a large file blocks.
-pub(crate) fn discard<T: Send + 'static>(value: T) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(move || drop(value))),
-        Err(_) => drop(value),
+/// Something whose removal may block, because a large file goes with it. Forgotten, it is dropped off the reactor.
+pub(crate) struct Heavy<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Heavy<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn as_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is taken only when it is gone")
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is taken only when it is gone")
     }
 }
 
-async fn next_data(body: &mut Incoming, deadline: Instant, idle: Duration) -> Result<Option<Bytes>, Problem> {
+impl<T: Send + 'static> Drop for Heavy<T> {
+    fn drop(&mut self) {
+        let Some(value) = self.0.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(value))),
+            Err(_) => drop(value),
+        }
+    }
+}
+
+/// How fast a body has to arrive.
+struct Pace<'a> {
+    began: Instant,
+    timeouts: &'a Timeouts,
+    bytes_per_second: u64,
+}
+
+impl Pace<'_> {
+    /// When the next piece must be here, given that `received` bytes are.
+    fn deadline(&self, received: u64) -> Instant {
+        let idle = Instant::now() + self.timeouts.body_idle;
+        let total = self.began + self.timeouts.body_total;
+        let earned = received.checked_div(self.bytes_per_second).map(Duration::from_secs);
+        let slow = earned.map_or(total, |earned| self.began + self.timeouts.body_idle + earned);
+        idle.min(total).min(slow)
+    }
+}
+
+async fn next_data(body: &mut Incoming, deadline: Instant) -> Result<Option<Bytes>, Problem> {
     loop {
-        let wait = deadline.min(Instant::now() + idle);
-        let frame = timeout_at(wait, body.frame()).await.map_err(|_| Problem::BodyTimeout)?;
+        let frame = timeout_at(deadline, body.frame()).await.map_err(|_| Problem::BodyTimeout)?;
         match frame {
             None => return Ok(None),
             Some(Err(_)) => return Err(Problem::BodyBroken),
@@ -95,8 +133,10 @@ struct Intake {
     spools: SpoolDir,
     len: u64,
     buffer: Vec<u8>,
-    writing: Option<JoinHandle<io::Result<Written>>>,
+    writing: Option<Heavy<Writing>>,
 }
+
+type Writing = JoinHandle<io::Result<Written>>;
 
 struct Written {
     writer: SpoolWriter,
@@ -130,19 +170,19 @@ impl Intake {
     async fn write_out(&mut self) -> io::Result<()> {
         let Written { mut writer, buffer } = self.written().await?;
         let piece = mem::replace(&mut self.buffer, buffer);
-        self.writing = Some(spawn_blocking(move || {
+        self.writing = Some(Heavy::new(spawn_blocking(move || {
             writer.write_all(&piece)?;
             let mut buffer = piece;
             buffer.clear();
             Ok(Written { writer, buffer })
-        }));
+        })));
         Ok(())
     }
 
     /// Waits for the write under way. One at most, so memory is bounded by two pieces.
     async fn written(&mut self) -> io::Result<Written> {
         match self.writing.take() {
-            Some(writing) => unpanicked(writing.await),
+            Some(writing) => unpanicked(writing.into_inner().await),
             None => Ok(Written { writer: self.spools.writer(), buffer: Vec::new() }),
         }
     }
@@ -162,6 +202,10 @@ pub(crate) struct Space {
 impl Space {
     pub(crate) fn new(limit: u64, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self { used: AtomicU64::new(0), limit, gauge })
+    }
+
+    fn has_room(&self, bytes: u64) -> bool {
+        bytes <= self.limit.saturating_sub(self.used.load(Ordering::Relaxed))
     }
 }
 
@@ -215,6 +259,7 @@ mod tests {
         let space = Space::new(100, gauge.clone());
         let (mut one, mut two) = (Share::none(&space), Share::none(&space));
         assert!(one.grow_to(60));
+        assert!(space.has_room(40) && !space.has_room(41));
         assert!(one.grow_to(50), "shrinking is not growing");
         assert!(!two.grow_to(41));
         assert!(two.grow_to(40));
@@ -225,6 +270,25 @@ mod tests {
         drop(two);
         assert_eq!(gauge.get(), 0);
         assert!(!Share::none(&space).grow_to(u64::MAX));
+    }
+
+    #[tokio::test]
+    async fn pace_is_the_strictest_of_three() {
+        let timeouts = Timeouts {
+            body_idle: Duration::from_secs(10),
+            body_total: Duration::from_secs(100),
+            ..Timeouts::default()
+        };
+        let seconds = |age: u64, received: u64, bytes_per_second: u64| {
+            let now = Instant::now();
+            let began = now - Duration::from_secs(age);
+            let deadline = Pace { began, timeouts: &timeouts, bytes_per_second }.deadline(received);
+            (deadline - now).as_secs_f64().round()
+        };
+        assert_eq!(seconds(0, 0, 1000), 10.0, "a pause");
+        assert_eq!(seconds(95, 1_000_000, 1000), 5.0, "the whole");
+        assert_eq!(seconds(14, 9_000, 1000), 5.0, "the rate");
+        assert_eq!(seconds(14, 9_000, 0), 10.0, "no rate asked for");
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use crate::handler::{Handler, NotReady, Outcome, Readiness, Reply, RequestContex
 use crate::metrics::{self, Metrics};
 use crate::pool::{OrderPool, Turn};
 use crate::problem::{Form, Problem};
-use crate::receive::{Received, Space, discard, linger, receive};
+use crate::receive::{Received, Space, linger, receive};
 use crate::wire::Activity;
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -112,9 +112,7 @@ impl Shared {
         };
         match result {
             Ok(body) => {
-                let answer = Answer::spool(&body, &self.metrics, id);
-                discard_file(body);
-                let mut response = Response::new(answer);
+                let mut response = Response::new(Answer::spool(&body, &self.metrics, id));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 response
@@ -145,15 +143,12 @@ impl Shared {
     async fn receive(&self, request: &mut Request<Incoming>) -> Result<Received, Problem> {
         let Config { spools, limits, timeouts, .. } = &self.config;
         let received = receive(request.body_mut(), spools, &self.space, limits, timeouts).await?;
-        self.metrics.received_bytes.inc_by(received.spool.len());
+        self.metrics.received_bytes.inc_by(received.len);
         Ok(received)
     }
 
     async fn run(self: &Arc<Self>, received: Received, client: &Client, id: CorrelationId) -> Result<Spool, Problem> {
-        let Ok(turn) = self.pool.turn().await else {
-            discard(received);
-            return Err(self.overloaded());
-        };
+        let turn = self.pool.turn().await.map_err(|_| self.overloaded())?;
         let context = RequestContext {
             peer: client.peer,
             correlation_id: id,
@@ -168,10 +163,9 @@ impl Shared {
 
     /// Runs on a thread that may block, and to its end even when the client goes away.
     fn work(&self, received: Received, context: &RequestContext, turn: Turn) -> Result<Spool, Problem> {
-        let Received { spool, share } = received;
-        let request_bytes = spool.len();
+        let Received { spool, len, share } = received;
         let began = Instant::now();
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(spool, context)));
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(spool.into_inner(), context)));
         let took = began.elapsed();
         drop(share);
         let Ok(Reply { body, outcome }) = handled else {
@@ -179,7 +173,7 @@ impl Shared {
             return Err(Problem::Internal);
         };
         self.metrics.order(&outcome, took);
-        log(&outcome, request_bytes, body.len(), turn.waited, took);
+        log(&outcome, len, body.len(), turn.waited, took);
         Ok(body)
     }
 
@@ -282,12 +276,6 @@ fn log(outcome: &Outcome, request_bytes: u64, answer_bytes: u64, waited: Duratio
 
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn discard_file(body: Spool) {
-    if body.in_memory().is_none() {
-        discard(body);
-    }
 }
 
 fn text(status: StatusCode, text: impl Into<hyper::body::Bytes>) -> Response<Answer> {

@@ -31,7 +31,7 @@ async fn running_and_waiting_orders_are_finished() {
     server.until_metric("rohrpost_orders_waiting", 1.0).await;
     half.post_head("Content-Length: 2").await;
     half.send("3").await;
-    server.until_metric("rohrpost_spooled_bytes", 4.0).await;
+    server.until_metric("rohrpost_spooled_bytes", 3.0).await;
 
     let Server { running, spools: _spools } = server;
     let stopping = tokio::spawn(running.shutdown());

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rohrpost_gateway::config::{Limits, Timeouts};
 use rohrpost_pipeline::spool::Spool;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use crate::harness::{Client, Gate, Setup, With, ms, until};
@@ -75,14 +76,26 @@ async fn body_that_pauses() {
 }
 
 #[tokio::test]
-async fn body_that_trickles() {
-    let timeouts = Timeouts { body_idle: ms(400), body_total: ms(300), ..Timeouts::default() };
-    let server = timed(timeouts).start().await;
+async fn body_that_trickles_past_the_end_of_its_time() {
+    let timeouts = Timeouts { body_total: ms(300), ..Timeouts::default() };
+    trickle(timed(timeouts)).await;
+}
+
+#[tokio::test]
+async fn body_that_trickles_below_the_lowest_rate() {
+    let timeouts = Timeouts { body_idle: ms(200), ..Timeouts::default() };
+    let limits = Limits { body_bytes_per_second: 1_000_000, ..Limits::default() };
+    trickle(Setup { limits, timeouts, ..Setup::default() }).await;
+}
+
+/// A byte every 20 ms, until it is refused.
+async fn trickle(setup: Setup) {
+    let server = setup.start().await;
     let mut client = server.connect().await;
     client.post_head("Content-Length: 1000").await;
     let (mut reading, mut writing) = tokio::io::split(client.stream);
     let trickle = tokio::spawn(async move {
-        while tokio::io::AsyncWriteExt::write_all(&mut writing, b"a").await.is_ok() {
+        while writing.write_all(b"a").await.is_ok() {
             sleep(ms(20)).await;
         }
     });
@@ -114,7 +127,7 @@ async fn slow_reader_that_keeps_reading_is_served() {
     let mut buf = vec![0; 1024 * 1024];
     while got < 12 * 1024 * 1024 {
         sleep(ms(50)).await;
-        let read = tokio::io::AsyncReadExt::read(&mut client.stream, &mut buf).await.unwrap();
+        let read = client.stream.read(&mut buf).await.unwrap();
         assert!(read > 0, "closed after {got} bytes");
         got += read;
     }
