@@ -7,6 +7,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rohrpost_crypto::{Random, constant_time_eq};
 use thiserror::Error;
 
 /// Why a string is no identifier.
@@ -96,6 +97,13 @@ impl ConversationId {
         Self(format!("{:032}", u128::from_be_bytes(random) % DIGITS))
     }
 
+    /// Makes an unguessable identifier.
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes);
+        Self::from_random(bytes)
+    }
+
     /// The identifier as it stands on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,8 +112,9 @@ impl ConversationId {
 
 /// What one side wants to see again in the `Response` of the other side's next message.
 ///
-/// Knowing a challenge proves having decrypted the message that carried it, so `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// Knowing a challenge proves having decrypted the message that carried it. So `Debug` does not show it, and comparing
+/// takes the same time wherever two challenges of equal length differ.
+#[derive(Clone, Eq)]
 pub struct Challenge(String);
 
 impl Challenge {
@@ -132,9 +141,22 @@ impl Challenge {
         Self(STANDARD.encode(random))
     }
 
+    /// Makes a challenge that was never used before.
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut bytes = [0; 15];
+        random.fill(&mut bytes);
+        Self::from_random(bytes)
+    }
+
     /// The challenge as it stands on the wire, before XML escaping.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for Challenge {
+    fn eq(&self, other: &Self) -> bool {
+        constant_time_eq(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 

@@ -12,14 +12,18 @@
 //! # Ok::<(), rohrpost_osci::ids::IdError>(())
 //! ```
 
+pub mod algorithms;
 pub mod card;
 pub mod datetime;
 pub mod dialog;
+pub mod encrypted;
+pub mod fault;
 pub mod feedback;
 pub mod header;
 pub mod ids;
 pub mod mime;
 pub mod ns;
+mod outer;
 pub mod selection;
 pub mod source;
 pub mod xml;

@@ -187,18 +187,12 @@ impl IntermediaryDialog {
             conversation_id: Some(fresh.conversation_id.clone()),
             sequence_number: None,
         };
-        let dialog = Self {
-            id: fresh.conversation_id,
-            client,
-            encrypted,
-            sent: fresh.challenge,
-            next: 0,
-            may_skip: true,
-            closed: false,
-            last: None,
-            handed_out: Vec::new(),
-        };
-        Ok((dialog, answer))
+        Ok((Self::resume(fresh.conversation_id, client, encrypted, fresh.challenge, 0), answer))
+    }
+
+    /// Takes up a dialog from elsewhere: `sent` is the last challenge sent, `next` the number of the next request.
+    pub fn resume(id: ConversationId, client: Client, encrypted: bool, sent: Challenge, next: u32) -> Self {
+        Self { id, client, encrypted, sent, next, may_skip: true, closed: false, last: None, handed_out: Vec::new() }
     }
 
     /// Judges a request that carries this dialog's id and counts it, whatever becomes of the order. If it then ends in

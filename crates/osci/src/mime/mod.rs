@@ -28,4 +28,4 @@ mod write;
 
 pub use header::Header;
 pub use read::{Encoding, Limits, MimeError, Multipart, Part, PartReader};
-pub use write::{Boundary, BoundaryInvalid, PartHead, Writer};
+pub use write::{Boundary, BoundaryInvalid, OpenPart, PartHead, Writer};

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rohrpost_crypto::Random;
 use rohrpost_xmlsec::base64::{EncodeWriter, encoded_len};
 use thiserror::Error;
 
@@ -24,6 +25,13 @@ impl Boundary {
     /// The usual form: a fixed prefix and 24 random bytes.
     pub fn from_random(random: [u8; 24]) -> Self {
         Self(format!("MIME_boundary_{}", STANDARD.encode(random)))
+    }
+
+    /// A boundary that no content contains.
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut bytes = [0; 24];
+        random.fill(&mut bytes);
+        Self::from_random(bytes)
     }
 
     /// A given boundary. Some readers support no quoting, hence neither blanks nor `;` nor quotes.
@@ -140,12 +148,12 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Starts the part that carries a ciphertext whose length is not known yet; it has to be written to the returned
-    /// writer, already encoded. An empty line sets it off from the root part, as the reference implementation does.
+    /// Starts the last part, which carries a ciphertext whose length is not known yet. An empty line sets it off from
+    /// the root part, as the reference implementation does.
     ///
     /// # Errors
     /// As the underlying writer; `InvalidInput` for a name that cannot be written.
-    pub fn ciphertext(&mut self, content_id: &str, encoding: Encoding) -> io::Result<&mut W> {
+    pub fn ciphertext(mut self, content_id: &str, encoding: Encoding) -> io::Result<OpenPart<W>> {
         let (content_type, transfer) = match encoding {
             Encoding::Raw => ("application/octet-stream", "binary"),
             Encoding::Base64 => ("text/base64", "7bit"),
@@ -153,16 +161,20 @@ impl<W: Write> Writer<W> {
         self.out.write_all(b"\r\n")?;
         self.part_start(&PartHead::raw(content_id, content_type), transfer)?;
         self.out.write_all(b"\r\n")?;
-        Ok(&mut self.out)
+        let Self { out, boundary } = self;
+        let out = match encoding {
+            Encoding::Raw => Encoded::Raw(out),
+            Encoding::Base64 => Encoded::Base64(EncodeWriter::new(out)),
+        };
+        Ok(OpenPart { out, boundary })
     }
 
     /// Writes the closing boundary and hands the underlying writer back, not flushed.
     ///
     /// # Errors
     /// As the underlying writer.
-    pub fn finish(mut self) -> io::Result<W> {
-        write!(self.out, "\r\n--{}--\r\n", self.boundary)?;
-        Ok(self.out)
+    pub fn finish(self) -> io::Result<W> {
+        close(self.out, &self.boundary)
     }
 
     fn part_start(&mut self, head: &PartHead<'_>, transfer_encoding: &str) -> io::Result<()> {
@@ -175,4 +187,52 @@ impl<W: Write> Writer<W> {
             self.boundary, head.content_type, head.content_id
         )
     }
+}
+
+/// The last part of a message: what is written to it is encoded as its headers say.
+#[derive(Debug)]
+pub struct OpenPart<W: Write> {
+    out: Encoded<W>,
+    boundary: String,
+}
+
+#[derive(Debug)]
+enum Encoded<W: Write> {
+    Raw(W),
+    Base64(EncodeWriter<W>),
+}
+
+impl<W: Write> OpenPart<W> {
+    /// Ends the part and the message; hands the underlying writer back, not flushed.
+    ///
+    /// # Errors
+    /// As the underlying writer.
+    pub fn finish(self) -> io::Result<W> {
+        let out = match self.out {
+            Encoded::Raw(out) => out,
+            Encoded::Base64(encoder) => encoder.finish()?,
+        };
+        close(out, &self.boundary)
+    }
+}
+
+impl<W: Write> Write for OpenPart<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match &mut self.out {
+            Encoded::Raw(out) => out.write(data),
+            Encoded::Base64(encoder) => encoder.write(data),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Encoded::Raw(out) => out.flush(),
+            Encoded::Base64(encoder) => encoder.flush(),
+        }
+    }
+}
+
+fn close<W: Write>(mut out: W, boundary: &str) -> io::Result<W> {
+    write!(out, "\r\n--{boundary}--\r\n")?;
+    Ok(out)
 }
