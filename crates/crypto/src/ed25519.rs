@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
 use crate::{Random, SignatureInvalid};
@@ -10,7 +10,7 @@ use crate::{Random, SignatureInvalid};
 /// Length of a signature in bytes.
 pub const SIGNATURE_LEN: usize = 64;
 
-/// A private key.
+/// A private key; wiped from memory when dropped.
 pub struct SigningKey {
     seed: Zeroizing<[u8; 32]>,
     pair: Ed25519KeyPair,

@@ -8,8 +8,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | `ring` | SHA-1, SHA-256, SHA-512, HMAC, Ed25519, random bytes |
-//! | `aws-lc-rs` | SHA-3, RSA and ECDSA signatures, RSA decryption, AES in counter, CBC and Galois mode, triple DES |
+//! | `ring` | SHA-1, SHA-256, SHA-512, HMAC, random bytes |
+//! | `aws-lc-rs` | SHA-3, signatures (RSA, ECDSA, Ed25519), RSA decryption, AES in all modes, triple DES |
 //! | `ghash` | the multiplications that join pieces of AES-GCM, see `cipher/ghash.rs` |
 //! | `rsa`, `sha3`, `ripemd` | *verification* of RSA-PSS with SHA-3 and of RSA with RIPEMD-160: public keys only |
 //!
