@@ -110,3 +110,60 @@ pub(crate) fn encode_integer(octets: &[u8]) -> Vec<u8> {
         significant => encode(INTEGER, &[significant]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_every_length_are_read_back() {
+        for length in [0, 1, 127, 128, 129, 255, 256, 257, 65_535, 65_536, 70_000] {
+            let content = vec![7; length];
+            let encoded = encode(OCTET_STRING, &[&content]);
+            let mut reader = Reader::new(&encoded);
+            assert_eq!(reader.value(OCTET_STRING), Some(&content[..]), "{length}");
+            assert!(reader.is_empty());
+            for cut in [0, 1, encoded.len() - 1] {
+                assert!(cut == encoded.len() || Reader::new(&encoded[..cut]).value(OCTET_STRING).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn only_minimal_definite_lengths_are_read() {
+        for encoded in [
+            &[OCTET_STRING, 0x80, 0, 0][..],
+            &[OCTET_STRING, 0x81, 1, 7],
+            &[OCTET_STRING, 0x82, 0, 1, 7],
+            &[OCTET_STRING, 0x84, 0, 0, 0, 1, 7],
+            &[OCTET_STRING, 0xff, 7],
+            &[OCTET_STRING, 2, 7],
+            &[OCTET_STRING],
+            &[],
+        ] {
+            assert_eq!(Reader::new(encoded).value(OCTET_STRING), None, "{encoded:x?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_positive_and_minimal() {
+        for (encoded, expected) in [
+            (&[INTEGER, 1, 5][..], Some(&[5][..])),
+            (&[INTEGER, 2, 0, 0x80], Some(&[0x80])),
+            (&[INTEGER, 2, 0, 0x7f], None),
+            (&[INTEGER, 1, 0x80], None),
+            (&[INTEGER, 1, 0], None),
+            (&[INTEGER, 0], None),
+        ] {
+            assert_eq!(Reader::new(encoded).positive(), expected, "{encoded:x?}");
+        }
+        for (octets, expected) in [
+            (&[][..], &[INTEGER, 1, 0][..]),
+            (&[0, 0], &[INTEGER, 1, 0]),
+            (&[0, 0x7f], &[INTEGER, 1, 0x7f]),
+            (&[0x80], &[INTEGER, 2, 0, 0x80]),
+        ] {
+            assert_eq!(encode_integer(octets), expected);
+        }
+    }
+}

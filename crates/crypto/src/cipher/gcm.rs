@@ -57,7 +57,7 @@ pub(super) fn open<R: Read, W: Write>(
 /// Encrypts what is written to it as `IV ‖ ciphertext ‖ tag`.
 ///
 /// The initialisation vector is random and goes out at once. Without [`finish`](Self::finish) there is no tag and
-/// nobody can open the result. Memory: one buffer of 64 KiB.
+/// nobody can open the result. Memory: one buffer of 64 KiB. After an error it is of no use any more.
 #[must_use = "without `finish` the output has no authentication tag"]
 pub struct Sealer<W: Write> {
     state: Gcm,
@@ -183,8 +183,8 @@ impl Gcm {
     fn count(&mut self, data: &[u8]) -> Option<u32> {
         debug_assert!(self.length.is_multiple_of(BLOCK as u64), "only the last piece may end inside a block");
         let start = (self.length / BLOCK as u64) as u32;
-        self.length += data.len() as u64;
-        (self.length <= MAX_LEN).then_some(start)
+        self.length = Some(self.length + data.len() as u64).filter(|length| *length <= MAX_LEN)?;
+        Some(start)
     }
 
     /// The counter is the last 32 bits of the block and wraps around on its own, while the backend counts with all
@@ -231,4 +231,29 @@ fn first_counter(hash: &Ghash, iv: &[u8]) -> Block {
     }
     block[8..].copy_from_slice(&(iv.len() as u64 * 8).to_be_bytes());
     hash.multiply_all(&[iv, &block])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_is_never_used_twice() {
+        let mut state = Gcm::new(&SessionKey::from_bytes(&[1; 16]), &[2; 12]).expect("AES has keys of 16 bytes");
+        state.length = MAX_LEN - 16;
+        assert_eq!(state.encrypt(&mut [0; 16]), Some(()));
+        assert_eq!(state.encrypt(&mut [0; 1]), None);
+        assert_eq!(state.decrypt(&mut [0; 1]), None);
+    }
+
+    #[test]
+    fn whoever_seals_too_much_gets_an_error() {
+        let key = SessionKey::from_bytes(&[1; 16]);
+        let random = crate::SystemRandom;
+        let mut sealer =
+            Sealer::new(BlockCipher::Aes128Gcm, IvLength::Sixteen, &key, &random, io::sink()).expect("sinks take all");
+        sealer.state.length = MAX_LEN;
+        sealer.write_all(&[0]).expect("it stays in the buffer");
+        assert_eq!(sealer.finish().map(drop).map_err(|error| error.kind()), Err(io::ErrorKind::FileTooLarge));
+    }
 }
