@@ -200,6 +200,9 @@ impl PublicKey {
 
     /// Checks a signature of XML-DSig.
     ///
+    /// RSA keys of 1024 to 8192 bits verify; those below 2048 not with PSS and SHA-2. Which of them count is the
+    /// policy's business ([`Purpose::KeyLength`](crate::policy::Purpose::KeyLength)).
+    ///
     /// # Errors
     ///
     /// [`SignatureInvalid`] if it does not match, has the wrong length, or the algorithm does not fit the key.
