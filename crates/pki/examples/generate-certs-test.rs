@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rohrpost_crypto::{Curve, PrivateKey, SystemRandom};
 use rohrpost_pki::issue::{Authority, Name, Revoked, Template, Validity, self_signed};
-use rohrpost_pki::pkcs12::{KeyEntry, Pin, store};
-use rohrpost_pki::{Certificate, KeyUsage, pem};
+use rohrpost_pki::pkcs12::{Pin, store};
+use rohrpost_pki::{Certificate, KeyEntry, KeyUsage, pem};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -14,6 +14,7 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::FromDer;
 
+use crate::fingerprint::Fingerprint;
 use crate::key_usage::KeyUsage;
 use crate::{der, name};
 
@@ -222,6 +223,45 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// The basic constraints extension (RFC 5280, 4.2.1.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BasicConstraints {
+    /// Whether the key may certify others.
+    pub authority: bool,
+    /// How many authorities may follow below it on a path.
+    pub path_len: Option<u32>,
+}
+
+/// Why octets were not accepted as a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// Longer than [`Certificate::MAX_LEN`].
+    #[error("the certificate has {octets} octets, more than the {} allowed", Certificate::MAX_LEN)]
+    TooLong {
+        /// Length of the input.
+        octets: usize,
+    },
+    /// Not the DER encoding of a certificate.
+    #[error("not a DER-encoded X.509 certificate: {detail}")]
+    Malformed {
+        /// What was found.
+        detail: String,
+    },
+    /// The certificate is followed by something else.
+    #[error("the certificate is followed by {octets} further octets")]
+    TrailingData {
+        /// How many octets follow.
+        octets: usize,
+    },
+    /// An extension that decides about the use of the key cannot be read.
+    #[error("the extension {oid} cannot be read")]
+    Extension {
+        /// Dotted object identifier of the extension.
+        oid: String,
+    },
+}
+
 impl Parts {
     fn new(der: &[u8], parsed: &X509Certificate<'_>) -> Result<Self, CertificateError> {
         let at = Places::find(der, parsed).ok_or_else(|| malformed("its parts are not in DER"))?;
@@ -328,85 +368,4 @@ fn says_qualified(parsed: &X509Certificate<'_>) -> bool {
         .find(|extension| extension.oid.to_id_string() == QC_STATEMENTS)
         .and_then(|extension| states(extension.value))
         .unwrap_or(false)
-}
-
-/// The basic constraints extension (RFC 5280, 4.2.1.9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BasicConstraints {
-    /// Whether the key may certify others.
-    pub authority: bool,
-    /// How many authorities may follow below it on a path.
-    pub path_len: Option<u32>,
-}
-
-/// SHA-256 of a DER-encoded certificate: its identity in mailboxes, logs and caches.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of these octets.
-    #[must_use]
-    pub fn of(der: &[u8]) -> Self {
-        Self(rohrpost_crypto::sha256(der))
-    }
-
-    /// The 32 octets.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl From<[u8; 32]> for Fingerprint {
-    fn from(octets: [u8; 32]) -> Self {
-        Self(octets)
-    }
-}
-
-impl From<Fingerprint> for [u8; 32] {
-    fn from(fingerprint: Fingerprint) -> Self {
-        fingerprint.0
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Why octets were not accepted as a certificate.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CertificateError {
-    /// Longer than [`Certificate::MAX_LEN`].
-    #[error("the certificate has {octets} octets, more than the {} allowed", Certificate::MAX_LEN)]
-    TooLong {
-        /// Length of the input.
-        octets: usize,
-    },
-    /// Not the DER encoding of a certificate.
-    #[error("not a DER-encoded X.509 certificate: {detail}")]
-    Malformed {
-        /// What was found.
-        detail: String,
-    },
-    /// The certificate is followed by something else.
-    #[error("the certificate is followed by {octets} further octets")]
-    TrailingData {
-        /// How many octets follow.
-        octets: usize,
-    },
-    /// An extension that decides about the use of the key cannot be read.
-    #[error("the extension {oid} cannot be read")]
-    Extension {
-        /// Dotted object identifier of the extension.
-        oid: String,
-    },
 }

@@ -10,6 +10,7 @@ use rohrpost_crypto::{KeyError, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::key_entry::KeyEntry;
 
 /// The secret that protects a PKCS#12 file; wiped when dropped, never shown.
 #[derive(Clone)]
@@ -33,17 +34,6 @@ impl fmt::Debug for Pin {
     }
 }
 
-/// A private key with its certificate.
-#[derive(Debug)]
-pub struct KeyEntry {
-    /// The key.
-    pub key: PrivateKey,
-    /// The certificate of the key.
-    pub certificate: Certificate,
-    /// The other certificates of the file, the issuer's first as far as they form a chain.
-    pub chain: Vec<Certificate>,
-}
-
 /// The largest file read, in octets.
 pub const MAX_LEN: usize = 1024 * 1024;
 
@@ -62,15 +52,9 @@ pub fn load(file: &[u8], pin: &Pin) -> Result<KeyEntry, Pkcs12Error> {
         [] => return Err(Pkcs12Error::NoKey),
         keys => return Err(Pkcs12Error::SeveralKeys { count: keys.len() }),
     };
-    let mut others =
+    let certificates =
         archive.certs.iter().map(|bag| Certificate::from_der(bag.cert.as_der())).collect::<Result<Vec<_>, _>>()?;
-    let own = others
-        .iter()
-        .position(|certificate| certificate.certifies(key.public_key()))
-        .ok_or(Pkcs12Error::NoCertificate)?;
-    let certificate = others.remove(own);
-    let chain = order(&certificate, others);
-    Ok(KeyEntry { key, certificate, chain })
+    KeyEntry::new(key, certificates).ok_or(Pkcs12Error::NoCertificate)
 }
 
 /// Writes a PKCS#12 file that OpenSSL 3 and Java read; `name` is shown by them as the key's alias.
@@ -102,19 +86,6 @@ pub fn store(entry: &KeyEntry, name: &str, pin: &Pin) -> Result<Vec<u8>, Pkcs12E
 /// What Java writes by default. The files hold keys of 112 bits and more behind PINs chosen by
 /// people; raising this slows guessing but not decisively.
 const ITERATIONS: u32 = 10_000;
-
-/// Brings the issuers of a certificate to the front, in the order of the chain.
-fn order(certificate: &Certificate, mut others: Vec<Certificate>) -> Vec<Certificate> {
-    let mut chain = Vec::with_capacity(others.len());
-    let mut issuer = certificate.issuer_der().to_vec();
-    while let Some(at) = others.iter().position(|other| other.subject_der() == issuer) {
-        let next = others.remove(at);
-        issuer = next.issuer_der().to_vec();
-        chain.push(next);
-    }
-    chain.append(&mut others);
-    chain
-}
 
 /// Why a PKCS#12 file could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -42,7 +42,7 @@ pub struct Validity {
 impl Validity {
     /// From `not_before` until `not_after`.
     #[must_use]
-    pub fn new(not_before: OffsetDateTime, not_after: OffsetDateTime) -> Self {
+    pub const fn new(not_before: OffsetDateTime, not_after: OffsetDateTime) -> Self {
         Self { not_before, not_after }
     }
 }

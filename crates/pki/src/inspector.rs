@@ -1,0 +1,242 @@
+//! Inspection with a memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rohrpost_crypto::policy::Policy;
+use time::OffsetDateTime;
+
+use crate::anchors::Anchors;
+use crate::certificate::Certificate;
+use crate::fingerprint::Fingerprint;
+use crate::inspect::inspect;
+use crate::inspection::{Inspection, Use};
+
+/// Inspects certificates under fixed anchors and a fixed policy, and remembers the results of the
+/// current minute: the same few certificates come with every message.
+///
+/// ```
+/// use rohrpost_crypto::policy::Policy;
+/// use rohrpost_pki::{Anchors, Inspector, Use, Verdict, pem};
+/// use time::macros::datetime;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let anchors = Anchors::from_pem(include_bytes!("../../../certs-test/ca/root-ca.cert.pem"))?;
+/// let between = pem::certificates(include_bytes!("../../../certs-test/ca/registry-ca.cert.pem"))?;
+/// let inspector = Inspector::new(anchors, Policy::standard()).with_intermediates(between);
+///
+/// let alice = pem::certificates(include_bytes!("../../../certs-test/pem/alice-signature.cert.pem"))?.remove(0);
+/// let inspection = inspector.inspect(&alice, &[], Use::TransportSignature, datetime!(2026-12-01 12:00 UTC));
+/// assert_eq!(inspection.verdict, Verdict::Valid);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Inspector {
+    anchors: Anchors,
+    intermediates: Vec<Certificate>,
+    policy: Policy,
+    seen: Mutex<HashMap<Key, Arc<Inspection>>>,
+}
+
+/// Results kept at most.
+const CAPACITY: usize = 4096;
+
+/// Everything a result depends on. The certificate's own validity is judged to the second, that of
+/// its issuers to the minute.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Key {
+    certificate: Fingerprint,
+    usage: Use,
+    minute: i64,
+    phase: Phase,
+    extra: Option<[u8; 32]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Phase {
+    Before,
+    Within,
+    After,
+}
+
+impl Inspector {
+    /// An inspector that trusts the anchors and judges algorithms and keys by the policy.
+    #[must_use]
+    pub fn new(anchors: Anchors, policy: Policy) -> Self {
+        Self { anchors, intermediates: Vec::new(), policy, seen: Mutex::default() }
+    }
+
+    /// Knows these certificates too, beside those that come with a message. They are not trusted.
+    #[must_use]
+    pub fn with_intermediates(mut self, intermediates: Vec<Certificate>) -> Self {
+        self.intermediates = intermediates;
+        self
+    }
+
+    /// Judges as [`inspect`] does, with `extra` and the known intermediates on the path.
+    #[must_use]
+    pub fn inspect(
+        &self,
+        certificate: &Certificate,
+        extra: &[Certificate],
+        usage: Use,
+        at: OffsetDateTime,
+    ) -> Inspection {
+        let key = Key::new(certificate, extra, usage, at);
+        if let Some(known) = self.lock().get(&key) {
+            return Inspection { time: at, ..Inspection::clone(known) };
+        }
+        let pool: Vec<_> = self.intermediates.iter().chain(extra).cloned().collect();
+        let found = inspect(certificate, &pool, &self.anchors, usage, &self.policy, at);
+        self.keep(key, Arc::new(found.clone()));
+        found
+    }
+
+    /// Whom it trusts.
+    #[must_use]
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// What it judges by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn keep(&self, key: Key, found: Arc<Inspection>) {
+        let mut seen = self.lock();
+        if seen.len() >= CAPACITY {
+            seen.retain(|other, _| other.minute == key.minute);
+        }
+        if seen.len() >= CAPACITY {
+            seen.clear();
+        }
+        seen.insert(key, found);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Inspection>>> {
+        // The map is only ever changed by single calls, so it is whole even after a panic.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    fn new(certificate: &Certificate, extra: &[Certificate], usage: Use, at: OffsetDateTime) -> Self {
+        let seconds = at.unix_timestamp();
+        let phase = if at < certificate.not_before() {
+            Phase::Before
+        } else if seconds > certificate.not_after().unix_timestamp() {
+            Phase::After
+        } else {
+            Phase::Within
+        };
+        Self {
+            certificate: certificate.fingerprint(),
+            usage,
+            minute: seconds.div_euclid(60),
+            phase,
+            extra: digest(extra),
+        }
+    }
+}
+
+/// One value for the authorities among the certificates; nothing else in `extra` has influence.
+fn digest(extra: &[Certificate]) -> Option<[u8; 32]> {
+    let mut authorities: Vec<_> =
+        extra.iter().filter(|certificate| certificate.is_authority()).map(Certificate::fingerprint).collect();
+    authorities.sort_unstable();
+    authorities.dedup();
+    if authorities.is_empty() {
+        return None;
+    }
+    let joined: Vec<u8> = authorities.iter().flat_map(|fingerprint| *fingerprint.as_bytes()).collect();
+    Some(rohrpost_crypto::sha256(&joined))
+}
+
+#[cfg(test)]
+mod tests {
+    use rohrpost_crypto::{Curve, PrivateKey, SystemRandom};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::inspection::Verdict;
+    use crate::issue::{Authority, Name, Template, Validity};
+
+    const BEGIN: OffsetDateTime = datetime!(2026-01-01 12:00:00 UTC);
+    const END: OffsetDateTime = datetime!(2026-06-01 12:00:30 UTC);
+
+    struct Pki {
+        root: Authority,
+        sub: Authority,
+        leaf: Certificate,
+    }
+
+    fn pki() -> Pki {
+        let key = || PrivateKey::generate_ec(Curve::P256).unwrap();
+        let name = |common: &str| Name::new().common_name(common);
+        let long = Validity::new(datetime!(2025-01-01 0:00 UTC), datetime!(2035-01-01 0:00 UTC));
+        let root = Authority::root(&Template::authority(name("Root"), long, None), key(), &SystemRandom).unwrap();
+        let sub = root.subordinate(&Template::authority(name("Sub"), long, None), key(), &SystemRandom).unwrap();
+        let template = Template::signature(name("Leaf"), Validity::new(BEGIN, END));
+        let leaf = sub.issue(&template, key().public_key(), &SystemRandom).unwrap();
+        Pki { root, sub, leaf }
+    }
+
+    fn inspector(pki: &Pki) -> Inspector {
+        let mut anchors = Anchors::new();
+        anchors.add(pki.root.certificate().clone()).unwrap();
+        Inspector::new(anchors, Policy::standard())
+    }
+
+    #[test]
+    fn remembers_the_result_but_not_its_time() {
+        let pki = pki();
+        let inspector = inspector(&pki).with_intermediates(vec![pki.sub.certificate().clone()]);
+        let first = inspector.inspect(&pki.leaf, &[], Use::ContentSignature, BEGIN);
+        let later = BEGIN + time::Duration::seconds(20);
+        let second = inspector.inspect(&pki.leaf, &[], Use::ContentSignature, later);
+        assert_eq!(inspector.lock().len(), 1);
+        assert_eq!(second, Inspection { time: later, ..first });
+        let _ = inspector.inspect(&pki.leaf, &[], Use::TransportSignature, later);
+        let _ = inspector.inspect(&pki.leaf, &[], Use::ContentSignature, later + time::Duration::minutes(1));
+        assert_eq!(inspector.lock().len(), 3);
+    }
+
+    #[test]
+    fn does_not_remember_across_the_ends_of_validity() {
+        let pki = pki();
+        let inspector = inspector(&pki).with_intermediates(vec![pki.sub.certificate().clone()]);
+        let judge = |at| inspector.inspect(&pki.leaf, &[], Use::ContentSignature, at).verdict;
+        assert_eq!(judge(END), Verdict::Valid);
+        assert_eq!(judge(END + time::Duration::seconds(1)), Verdict::Invalid);
+        assert_eq!(judge(BEGIN - time::Duration::seconds(1)), Verdict::Invalid);
+        assert_eq!(judge(BEGIN), Verdict::Valid);
+    }
+
+    #[test]
+    fn does_not_confuse_what_came_with_different_messages() {
+        let pki = pki();
+        let inspector = inspector(&pki);
+        let with = [pki.leaf.clone(), pki.sub.certificate().clone()];
+        let judge = |extra: &[Certificate]| inspector.inspect(&pki.leaf, extra, Use::ContentSignature, BEGIN).verdict;
+        assert_eq!(judge(&[]), Verdict::Indeterminate);
+        assert_eq!(judge(&with), Verdict::Valid);
+        assert_eq!(judge(&with[..1]), Verdict::Indeterminate);
+        assert_eq!(inspector.lock().len(), 2);
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_results() {
+        let pki = pki();
+        let inspector = inspector(&pki);
+        let found = Arc::new(inspector.inspect(&pki.leaf, &[], Use::ContentSignature, BEGIN));
+        for number in 0..2 * u32::try_from(CAPACITY).unwrap() {
+            let mut octets = [0; 32];
+            octets[..4].copy_from_slice(&number.to_be_bytes());
+            let key = Key { certificate: octets.into(), ..Key::new(&pki.leaf, &[], Use::ContentSignature, BEGIN) };
+            inspector.keep(key, Arc::clone(&found));
+            assert!(inspector.lock().len() <= CAPACITY);
+        }
+    }
+}
