@@ -17,6 +17,7 @@ pub mod card;
 pub mod datetime;
 pub mod dialog;
 pub mod encrypted;
+pub mod envelope;
 pub mod fault;
 pub mod feedback;
 pub mod header;

@@ -172,8 +172,8 @@ fn the_order_of_received_certificates_is_kept() {
 #[test]
 fn malformed_certificates_are_refused() {
     let good = x509("QQ==");
-    let twice = format!(
-        "<ds:X509Data><ds:X509Certificate>QQ==</ds:X509Certificate><ds:X509Certificate>QQ==</ds:X509Certificate></ds:X509Data>"
+    let twice = String::from(
+        "<ds:X509Data><ds:X509Certificate>QQ==</ds:X509Certificate><ds:X509Certificate>QQ==</ds:X509Certificate></ds:X509Data>",
     );
     for inside in [
         format!("<osci:CipherCertificateAddressee>{good}</osci:CipherCertificateAddressee>"),
