@@ -26,5 +26,6 @@ pub mod mime;
 pub mod ns;
 mod outer;
 pub mod selection;
+pub mod signature;
 pub mod source;
 pub mod xml;
