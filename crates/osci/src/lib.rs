@@ -14,6 +14,7 @@
 
 pub mod algorithms;
 pub mod card;
+pub mod compose;
 pub mod datetime;
 pub mod dialog;
 pub mod encrypted;
