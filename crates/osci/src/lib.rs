@@ -23,6 +23,7 @@ pub mod fault;
 pub mod feedback;
 pub mod header;
 pub mod ids;
+pub mod message;
 pub mod mime;
 pub mod ns;
 mod outer;

@@ -1,0 +1,195 @@
+//! What all orders, and all answers, have in common.
+
+use crate::compose::{OutBody, Outgoing};
+use crate::dialog::ControlBlock;
+use crate::envelope::{BlockKind, BodyContent, Envelope, HeaderBlock};
+use crate::feedback::Feedback;
+use crate::header::read;
+use crate::header::{
+    Block, BlockError, CustomBlock, DesiredLanguages, FeatureDescription, IntermediaryCertificates,
+    NonIntermediaryCertificates, control_block_from,
+};
+use crate::ns::{ACTOR_NEXT, MessageType, NS5, OSCI};
+use crate::xml::XmlWriter;
+use rohrpost_xmlsec::tree::Element;
+
+use super::MessageError;
+
+/// The header blocks of an order that do not depend on its type.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestHeader {
+    /// Place of the message in its dialog.
+    pub control: ControlBlock,
+    /// Languages the client wants to read. Mandatory by the schema; peers tolerate its absence, so do we.
+    pub languages: Option<DesiredLanguages>,
+    /// Certificates of everybody but the intermediary; none if the block is missing.
+    pub certificates: NonIntermediaryCertificates,
+    /// What the client can do.
+    pub features: Option<FeatureDescription>,
+    /// Blocks that are none of OSCI's.
+    pub custom: Vec<CustomBlock>,
+}
+
+/// The header blocks of an answer that do not depend on its type.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseHeader {
+    /// Place of the message in its dialog.
+    pub control: ControlBlock,
+    /// Certificates of the intermediary; at least that of its signature in signed answers.
+    pub intermediary: Option<IntermediaryCertificates>,
+    /// Certificates of the delivery handed out; none if the block is missing.
+    pub certificates: NonIntermediaryCertificates,
+    /// What the intermediary can do.
+    pub features: Option<FeatureDescription>,
+    /// Blocks that are none of OSCI's.
+    pub custom: Vec<CustomBlock>,
+}
+
+impl RequestHeader {
+    /// Reads the common blocks; refuses those that no order of a client has.
+    pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        refuse(envelope, BlockKind::IntermediaryCertificates, "IntermediaryCertificates")?;
+        if envelope.message_type() != MessageType::StoreDelivery {
+            refuse(envelope, BlockKind::QualityOfTimestamp, "QualityOfTimestamp")?;
+        }
+        Ok(Self {
+            control: control(envelope)?,
+            languages: read_one(envelope, BlockKind::DesiredLanguages, DesiredLanguages::from_element)?,
+            certificates: envelope.certificates().cloned().unwrap_or_default(),
+            features: read_one(envelope, BlockKind::FeatureDescription, FeatureDescription::from_element)?,
+            custom: custom(envelope),
+        })
+    }
+
+    /// A message with these blocks and, between languages and certificates, the ones given.
+    pub(super) fn compose(
+        &self,
+        message_type: MessageType,
+        order: Vec<Block>,
+        body: OutBody,
+    ) -> Result<Outgoing, BlockError> {
+        let mut message = Outgoing::new(message_type, &self.control, body);
+        message.blocks.extend(self.languages.as_ref().map(DesiredLanguages::to_block));
+        message.blocks.extend(order);
+        add_common(&mut message, &self.certificates, self.features.as_ref(), &self.custom)?;
+        Ok(message)
+    }
+}
+
+impl ResponseHeader {
+    /// Reads the common blocks; refuses those that no answer to a client has.
+    pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        refuse(envelope, BlockKind::DesiredLanguages, "DesiredLanguages")?;
+        refuse(envelope, BlockKind::QualityOfTimestamp, "QualityOfTimestamp")?;
+        let intermediary =
+            read_one(envelope, BlockKind::IntermediaryCertificates, IntermediaryCertificates::from_element)?;
+        if intermediary.as_ref().is_some_and(|certificates| certificates.cipher.is_some()) {
+            return Err(MessageError::UnexpectedCertificate("CipherCertificateIntermediary"));
+        }
+        Ok(Self {
+            control: control(envelope)?,
+            intermediary,
+            certificates: envelope.certificates().cloned().unwrap_or_default(),
+            features: read_one(envelope, BlockKind::FeatureDescription, FeatureDescription::from_element)?,
+            custom: custom(envelope),
+        })
+    }
+
+    /// A message with the order block given (if any) and these blocks behind it.
+    pub(super) fn compose(
+        &self,
+        message_type: MessageType,
+        order: Option<Block>,
+        body: OutBody,
+    ) -> Result<Outgoing, BlockError> {
+        let mut message = Outgoing::new(message_type, &self.control, body);
+        message.blocks.extend(order);
+        message.blocks.extend(self.intermediary.as_ref().map(IntermediaryCertificates::to_block));
+        add_common(&mut message, &self.certificates, self.features.as_ref(), &self.custom)?;
+        Ok(message)
+    }
+}
+
+/// The only element of the body, which must have this name.
+pub(super) fn order_in_body<'a>(envelope: &'a Envelope, name: &'static str) -> Result<&'a Element, MessageError> {
+    match &envelope.body().content {
+        BodyContent::Order(order) if read::is(order, OSCI, name) => Ok(order),
+        _ => Err(MessageError::WrongBody(name)),
+    }
+}
+
+/// The order block in the header.
+pub(super) fn order_block<'a>(envelope: &'a Envelope, name: &'static str) -> Result<&'a Element, MessageError> {
+    let block = envelope.blocks_of(BlockKind::Order).next().ok_or(MessageError::MissingBlock(name))?;
+    Ok(&block.tree)
+}
+
+fn add_common(
+    message: &mut Outgoing,
+    certificates: &NonIntermediaryCertificates,
+    features: Option<&FeatureDescription>,
+    custom: &[CustomBlock],
+) -> Result<(), BlockError> {
+    if !certificates.entries().is_empty() {
+        message.blocks.push(certificates.to_block());
+    }
+    message.blocks.extend(features.map(FeatureDescription::to_block));
+    for block in custom {
+        message.blocks.push(block.to_block()?);
+    }
+    Ok(())
+}
+
+fn control(envelope: &Envelope) -> Result<ControlBlock, MessageError> {
+    read_one(envelope, BlockKind::ControlBlock, control_block_from)?.ok_or(MessageError::MissingBlock("ControlBlock"))
+}
+
+fn read_one<T>(
+    envelope: &Envelope,
+    kind: BlockKind,
+    read: impl FnOnce(&Element) -> Result<T, BlockError>,
+) -> Result<Option<T>, MessageError> {
+    Ok(envelope.blocks_of(kind).next().map(|block| read(&block.tree)).transpose()?)
+}
+
+fn custom(envelope: &Envelope) -> Vec<CustomBlock> {
+    let received = |block: &HeaderBlock| CustomBlock::received(block.id.clone(), block.canonical.clone());
+    envelope.blocks_of(BlockKind::Custom).map(received).collect()
+}
+
+fn refuse(envelope: &Envelope, kind: BlockKind, name: &'static str) -> Result<(), MessageError> {
+    match envelope.blocks_of(kind).next() {
+        Some(_) => Err(MessageError::UnexpectedBlock(name)),
+        None => Ok(()),
+    }
+}
+
+/// An order block: the canonical text of its element.
+pub(super) fn write_order(name: &'static str, id: &'static str, inside: impl FnOnce(&mut XmlWriter)) -> Block {
+    let mut xml = XmlWriter::new();
+    inside(&mut xml);
+    let inside = xml.finish();
+    Block::written(id, format!(r#"<{name}{NS5} Id="{id}"{ACTOR_NEXT}>{inside}</{name}>"#))
+}
+
+/// A body with an element that holds feedback and what follows it.
+pub(super) fn feedback_body(name: &'static str, feedback: &Feedback, rest: impl FnOnce(&mut XmlWriter)) -> OutBody {
+    let mut xml = XmlWriter::new();
+    xml.open(name, &[]);
+    feedback.write(&mut xml);
+    rest(&mut xml);
+    xml.close();
+    OutBody::Inline(xml.finish())
+}
+
+/// The feedback in an element that may hold nothing else.
+pub(super) fn only_feedback(order: &Element) -> Result<Feedback, MessageError> {
+    let mut feedback = None;
+    for child in read::children(order)? {
+        if !read::is(child, OSCI, "Feedback") {
+            return Err(read::unexpected(order, child).into());
+        }
+        read::once(&mut feedback, Feedback::from_element(child)?, order, child)?;
+    }
+    Ok(feedback.ok_or_else(|| read::missing(order, "Feedback"))?)
+}

@@ -1,0 +1,192 @@
+//! The messages of OSCI-Transport 1.2 as types, one file per order with its answer.
+//!
+//! [`Request::parse`] and [`Response::parse`] read an [`Envelope`]; every type has a `compose` that gives the
+//! [`Outgoing`](crate::compose::Outgoing) message. What an order needs is enforced; the schemas are not: known peers write messages
+//! that they forbid.
+
+mod exit_dialog;
+mod fetch_delivery;
+mod fetch_process_card;
+mod get_message_id;
+mod header;
+mod init_dialog;
+mod store_delivery;
+
+use thiserror::Error;
+
+use crate::dialog::ControlBlock;
+use crate::envelope::Envelope;
+use crate::header::BlockError;
+use crate::ns::{Direction, MessageType};
+
+pub use exit_dialog::{ExitDialog, ResponseToExitDialog};
+pub use fetch_delivery::{FetchDelivery, ResponseToFetchDelivery};
+pub use fetch_process_card::{FetchProcessCard, ResponseToFetchProcessCard};
+pub use get_message_id::{GetMessageId, ResponseToGetMessageId};
+pub use header::{RequestHeader, ResponseHeader};
+pub use init_dialog::{InitDialog, ResponseToInitDialog};
+pub use store_delivery::{ResponseToStoreDelivery, StoreDelivery};
+
+/// An order of a client to an intermediary.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Request {
+    /// Opens an explicit dialog.
+    InitDialog(InitDialog),
+    /// Closes an explicit dialog.
+    ExitDialog(ExitDialog),
+    /// Asks for a message id.
+    GetMessageId(GetMessageId),
+    /// Puts a delivery into a mailbox.
+    StoreDelivery(StoreDelivery),
+    /// Fetches a delivery.
+    FetchDelivery(FetchDelivery),
+    /// Fetches process cards.
+    FetchProcessCard(FetchProcessCard),
+}
+
+/// An answer of an intermediary to a client.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Response {
+    /// Answers [`Request::InitDialog`].
+    InitDialog(ResponseToInitDialog),
+    /// Answers [`Request::ExitDialog`].
+    ExitDialog(ResponseToExitDialog),
+    /// Answers [`Request::GetMessageId`].
+    GetMessageId(ResponseToGetMessageId),
+    /// Answers [`Request::StoreDelivery`].
+    StoreDelivery(ResponseToStoreDelivery),
+    /// Answers [`Request::FetchDelivery`].
+    FetchDelivery(ResponseToFetchDelivery),
+    /// Answers [`Request::FetchProcessCard`].
+    FetchProcessCard(ResponseToFetchProcessCard),
+}
+
+/// Why an envelope is not the message that is asked for.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// A message of another direction: an answer where an order is expected, or the reverse (feedback 9300).
+    #[error("{0} is not expected here")]
+    WrongDirection(MessageType),
+    /// An order that this side does not know (feedback 9300).
+    #[error("{0} is not supported")]
+    NotSupported(MessageType),
+    /// A header block that the message may not carry (feedback 9100).
+    #[error("the message may not carry the header block {0}")]
+    UnexpectedBlock(&'static str),
+    /// A header block that the message needs (feedback 9100).
+    #[error("the message lacks the header block {0}")]
+    MissingBlock(&'static str),
+    /// A certificate that the message may not carry (feedback 9100).
+    #[error("the message may not carry this certificate: {0}")]
+    UnexpectedCertificate(&'static str),
+    /// A certificate that the message needs (feedback 9100).
+    #[error("the message lacks this certificate: {0}")]
+    MissingCertificate(&'static str),
+    /// The body does not hold what belongs to the message type (feedback 9100).
+    #[error("the body does not hold {0}")]
+    WrongBody(&'static str),
+    /// A header block or the body is malformed (feedback 9100).
+    #[error("the message is malformed")]
+    Block(#[from] BlockError),
+}
+
+impl Request {
+    /// Reads an order.
+    ///
+    /// # Errors
+    /// [`MessageError`].
+    pub fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        match envelope.message_type() {
+            MessageType::InitDialog => InitDialog::parse(envelope).map(Self::InitDialog),
+            MessageType::ExitDialog => ExitDialog::parse(envelope).map(Self::ExitDialog),
+            MessageType::GetMessageId => GetMessageId::parse(envelope).map(Self::GetMessageId),
+            MessageType::StoreDelivery => StoreDelivery::parse(envelope).map(Self::StoreDelivery),
+            MessageType::FetchDelivery => FetchDelivery::parse(envelope).map(Self::FetchDelivery),
+            MessageType::FetchProcessCard => FetchProcessCard::parse(envelope).map(Self::FetchProcessCard),
+            other if other.direction() == Direction::RequestToIntermediary => Err(MessageError::NotSupported(other)),
+            other => Err(MessageError::WrongDirection(other)),
+        }
+    }
+
+    /// What all orders have in common.
+    pub fn header(&self) -> &RequestHeader {
+        match self {
+            Self::InitDialog(order) => &order.header,
+            Self::ExitDialog(order) => &order.header,
+            Self::GetMessageId(order) => &order.header,
+            Self::StoreDelivery(order) => &order.header,
+            Self::FetchDelivery(order) => &order.header,
+            Self::FetchProcessCard(order) => &order.header,
+        }
+    }
+
+    /// The message type.
+    pub fn message_type(&self) -> MessageType {
+        match self {
+            Self::InitDialog(_) => MessageType::InitDialog,
+            Self::ExitDialog(_) => MessageType::ExitDialog,
+            Self::GetMessageId(_) => MessageType::GetMessageId,
+            Self::StoreDelivery(_) => MessageType::StoreDelivery,
+            Self::FetchDelivery(_) => MessageType::FetchDelivery,
+            Self::FetchProcessCard(_) => MessageType::FetchProcessCard,
+        }
+    }
+
+    /// The control block.
+    pub fn control(&self) -> &ControlBlock {
+        &self.header().control
+    }
+}
+
+impl Response {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// [`MessageError`].
+    pub fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        match envelope.message_type() {
+            MessageType::ResponseToInitDialog => ResponseToInitDialog::parse(envelope).map(Self::InitDialog),
+            MessageType::ResponseToExitDialog => ResponseToExitDialog::parse(envelope).map(Self::ExitDialog),
+            MessageType::ResponseToGetMessageId => ResponseToGetMessageId::parse(envelope).map(Self::GetMessageId),
+            MessageType::ResponseToStoreDelivery => ResponseToStoreDelivery::parse(envelope).map(Self::StoreDelivery),
+            MessageType::ResponseToFetchDelivery => ResponseToFetchDelivery::parse(envelope).map(Self::FetchDelivery),
+            MessageType::ResponseToFetchProcessCard => {
+                ResponseToFetchProcessCard::parse(envelope).map(Self::FetchProcessCard)
+            }
+            other if other.direction() == Direction::Response => Err(MessageError::NotSupported(other)),
+            other => Err(MessageError::WrongDirection(other)),
+        }
+    }
+
+    /// What all answers have in common.
+    pub fn header(&self) -> &ResponseHeader {
+        match self {
+            Self::InitDialog(answer) => &answer.header,
+            Self::ExitDialog(answer) => &answer.header,
+            Self::GetMessageId(answer) => &answer.header,
+            Self::StoreDelivery(answer) => &answer.header,
+            Self::FetchDelivery(answer) => &answer.header,
+            Self::FetchProcessCard(answer) => &answer.header,
+        }
+    }
+
+    /// The feedback.
+    pub fn feedback(&self) -> &crate::feedback::Feedback {
+        match self {
+            Self::InitDialog(answer) => &answer.feedback,
+            Self::ExitDialog(answer) => &answer.feedback,
+            Self::GetMessageId(answer) => &answer.feedback,
+            Self::StoreDelivery(answer) => &answer.feedback,
+            Self::FetchDelivery(answer) => &answer.feedback,
+            Self::FetchProcessCard(answer) => &answer.feedback,
+        }
+    }
+
+    /// The control block.
+    pub fn control(&self) -> &ControlBlock {
+        &self.header().control
+    }
+}

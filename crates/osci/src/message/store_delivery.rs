@@ -1,0 +1,145 @@
+use std::fmt;
+
+use super::header::{order_block, write_order};
+use super::{MessageError, RequestHeader, ResponseHeader};
+use crate::card::ProcessCardBundle;
+use crate::compose::{OutBody, OutDelivery, Outgoing};
+use crate::envelope::{BlockKind, Envelope};
+use crate::feedback::Feedback;
+use crate::header::{
+    BlockError, CertificateRole, CertificateUse, QualityOfTimestamp, TimestampQuality, TimestampService, read,
+};
+use crate::ids::MessageId;
+use crate::ns::{MessageType, OSCI};
+
+/// Puts a delivery into the mailbox of its addressee. The content is the package in the body, see
+/// [`Body::package`](crate::envelope::Body::package).
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreDelivery {
+    /// The common blocks. Their certificates include the cipher certificate of the addressee.
+    pub header: RequestHeader,
+    /// Kind of the time stamp for the creation of the process card.
+    pub creation: TimestampQuality,
+    /// Kind of the time stamp for the reception of the delivery.
+    pub reception: TimestampQuality,
+    /// The delivery's id. Without it the order is refused with feedback 9800.
+    pub message_id: Option<MessageId>,
+    /// What the delivery is about, in the words of the sender. Content: not for logs.
+    pub subject: Option<String>,
+}
+
+/// Answers [`StoreDelivery`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseToStoreDelivery {
+    /// The common blocks.
+    pub header: ResponseHeader,
+    /// What came of it.
+    pub feedback: Feedback,
+    /// The process card of the delivery, on success.
+    pub card: Option<ProcessCardBundle>,
+}
+
+impl StoreDelivery {
+    pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        let header = RequestHeader::parse(envelope)?;
+        let certificates = &header.certificates;
+        if certificates.first(CertificateRole::Addressee, CertificateUse::Cipher).is_none() {
+            return Err(MessageError::MissingCertificate("CipherCertificateAddressee"));
+        }
+        if certificates.first(CertificateRole::Addressee, CertificateUse::Signature).is_some() {
+            return Err(MessageError::UnexpectedCertificate("SignatureCertificateAddressee"));
+        }
+        let (creation, reception) = timestamps(envelope)?;
+        let (mut message_id, mut subject) = (None, None);
+        let order = order_block(envelope, "storeDelivery")?;
+        for child in read::children(order)? {
+            if read::is(child, OSCI, "MessageId") {
+                read::once(&mut message_id, read::message_id(child)?, order, child)?;
+            } else if read::is(child, OSCI, "Subject") {
+                read::once(&mut subject, read::leaf(child)?.to_owned(), order, child)?;
+            } else {
+                return Err(read::unexpected(order, child).into());
+            }
+        }
+        Ok(Self { header, creation, reception, message_id, subject })
+    }
+
+    /// The message with this content.
+    ///
+    /// # Errors
+    /// If a custom block cannot be written.
+    pub fn compose(&self, delivery: OutDelivery) -> Result<Outgoing, BlockError> {
+        let stamps = [(TimestampService::Creation, self.creation), (TimestampService::Reception, self.reception)]
+            .map(|(service, quality)| QualityOfTimestamp { service, quality }.to_block());
+        let order = write_order("osci:storeDelivery", "storedelivery", |xml| {
+            if let Some(id) = &self.message_id {
+                xml.leaf("osci:MessageId", &[], &id.to_base64());
+            }
+            if let Some(subject) = &self.subject {
+                xml.leaf("osci:Subject", &[], subject);
+            }
+        });
+        let blocks = stamps.into_iter().chain([order]).collect();
+        let body = OutBody::Content(delivery.package);
+        let mut message = self.header.compose(MessageType::StoreDelivery, blocks, body)?;
+        message.attachments = delivery.attachments;
+        Ok(message)
+    }
+}
+
+impl ResponseToStoreDelivery {
+    pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        let header = ResponseHeader::parse(envelope)?;
+        let order = order_block(envelope, "responseToStoreDelivery")?;
+        let (mut feedback, mut card) = (None, None);
+        for child in read::children(order)? {
+            if read::is(child, OSCI, "Feedback") {
+                read::once(&mut feedback, Feedback::from_element(child)?, order, child)?;
+            } else if read::is(child, OSCI, "ProcessCardBundle") {
+                read::once(&mut card, ProcessCardBundle::from_element(child)?, order, child)?;
+            } else {
+                return Err(read::unexpected(order, child).into());
+            }
+        }
+        let feedback = feedback.ok_or_else(|| read::missing(order, "Feedback"))?;
+        Ok(Self { header, feedback, card })
+    }
+
+    /// The message.
+    ///
+    /// # Errors
+    /// If a custom block cannot be written.
+    pub fn compose(&self) -> Result<Outgoing, BlockError> {
+        let order = write_order("osci:responseToStoreDelivery", "responsetostoredelivery", |xml| {
+            self.feedback.write(xml);
+            if let Some(card) = &self.card {
+                card.write(xml);
+            }
+        });
+        let body = OutBody::Inline(String::new());
+        self.header.compose(MessageType::ResponseToStoreDelivery, Some(order), body)
+    }
+}
+
+/// Without the subject, which is content.
+impl fmt::Debug for StoreDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreDelivery")
+            .field("header", &self.header)
+            .field("message_id", &self.message_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn timestamps(envelope: &Envelope) -> Result<(TimestampQuality, TimestampQuality), MessageError> {
+    let (mut creation, mut reception) = (None, None);
+    for block in envelope.blocks_of(BlockKind::QualityOfTimestamp) {
+        let wanted = QualityOfTimestamp::from_element(&block.tree)?;
+        let slot = match wanted.service {
+            TimestampService::Creation => &mut creation,
+            TimestampService::Reception => &mut reception,
+        };
+        read::once(slot, wanted.quality, &block.tree, &block.tree)?;
+    }
+    Ok((creation.unwrap_or_default(), reception.unwrap_or_default()))
+}
