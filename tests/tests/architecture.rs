@@ -18,12 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("intermediary", &["pipeline", "store", "osci", "pki", "audit", "crypto"]),
     ("client", &["pipeline", "osci", "pki", "crypto"]),
     ("gateway", &["intermediary", "client", "osci", "pipeline"]),
-    (
-        "cli",
-        &[
-            "gateway", "intermediary", "client", "pipeline", "store", "osci", "audit", "pki", "xmlsec", "crypto",
-        ],
-    ),
+    ("cli", &["gateway", "intermediary", "client", "pipeline", "store", "osci", "audit", "pki", "xmlsec", "crypto"]),
 ];
 
 /// Room, and its level: an arrow must go to a lower one.
