@@ -17,9 +17,12 @@ fn canonical(document: &[u8], dialect: Dialect, piece: usize) -> Result<String, 
     octets.map(|octets| String::from_utf8(octets).expect("XML is UTF-8")).map_err(|error| kind(&error))
 }
 
-/// The error without its position: only the place where reading stops may depend on the pieces.
+/// The error without what may depend on the pieces: its position, and which of several faults within one run of text is
+/// found first.
 fn kind(error: &XmlError) -> String {
+    use rohrpost_xmlsec::reader::Fault::{CdataEndInText, Character, NotUtf8};
     match error {
+        XmlError::NotWellFormed { fault: CdataEndInText | Character | NotUtf8, .. } => "in text".to_owned(),
         XmlError::NotWellFormed { fault, .. } => format!("{fault:?}"),
         XmlError::Limit { bound, .. } => format!("{bound:?}"),
         XmlError::Forbidden { construct, .. } => format!("{construct:?}"),

@@ -139,6 +139,9 @@ impl Generator {
     }
 
     fn comment(&mut self) {
+        if self.without_comments.ends_with('\r') {
+            self.push("x"); // or CR and LF would join where the comment is left out
+        }
         let comment = self.choose(&["<!---->", "<!-- c -->", "<!-- - <a> & ]]> -->", "<!--\r\n-->"]);
         self.with_comments.push_str(comment);
     }
