@@ -110,22 +110,36 @@ impl Decoder {
         Ok(())
     }
 
+    /// Decodes the whole groups in what is kept and `piece`. That it consists of clean lines is tried first.
     fn groups(&mut self, piece: &[u8], decoded: &mut Vec<u8>) -> Result<(), Base64Malformed> {
-        let kept = self.clean.len();
-        self.clean.resize(kept + piece.len(), 0);
-        let mut length = kept;
-        for &byte in piece {
-            self.clean[length] = byte;
-            length += usize::from(ALPHABET[usize::from(byte)]);
+        let mut rest = piece;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            self.keep_line(&rest[..end]);
+            rest = &rest[end + 1..];
         }
-        let whole = length / 4 * 4;
+        self.keep_line(rest);
+        let start = decoded.len();
+        if self.decode_groups(decoded).is_err() {
+            decoded.truncate(start);
+            self.clean.retain(|&byte| ALPHABET[usize::from(byte)]);
+            self.decode_groups(decoded)?;
+        }
+        let whole = self.clean.len() / 4 * 4;
+        self.clean.drain(..whole);
+        self.clean.retain(|&byte| ALPHABET[usize::from(byte)]);
+        Ok(())
+    }
+
+    fn keep_line(&mut self, line: &[u8]) {
+        self.clean.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+    }
+
+    fn decode_groups(&self, decoded: &mut Vec<u8>) -> Result<(), Base64Malformed> {
+        let whole = self.clean.len() / 4 * 4;
         let start = decoded.len();
         decoded.resize(start + whole / 4 * 3, 0);
         let written = STANDARD_NO_PAD.decode_slice(&self.clean[..whole], &mut decoded[start..]);
-        written.map_err(|_| Base64Malformed)?;
-        self.clean.truncate(length);
-        self.clean.drain(..whole);
-        Ok(())
+        written.map(drop).map_err(|_| Base64Malformed)
     }
 
     fn pad(&mut self) -> Result<(), Base64Malformed> {

@@ -90,7 +90,7 @@ impl<W: Write> Canonicalizer<W> {
         self.buffer.extend_from_slice(tag.name().qname().as_bytes());
         match in_scope_for_apex {
             Some(in_scope) => {
-                if in_scope.get("").is_none() {
+                if in_scope.get("").is_none() && self.rendered.now().get("").is_some() {
                     self.declaration(&Declaration { prefix: "".into(), uri: "".into() });
                 }
                 in_scope.bindings().iter().for_each(|binding| self.declaration(binding));
@@ -179,7 +179,7 @@ impl<W: Write> Canonicalizer<W> {
 
     fn declaration(&mut self, declaration: &Declaration) {
         let prefix = declaration.prefix();
-        if self.rendered.now().uri(prefix).unwrap_or_default() == declaration.uri() {
+        if self.rendered.says(declaration) {
             return;
         }
         self.rendered.bind(declaration);
@@ -196,7 +196,9 @@ impl<W: Write> Canonicalizer<W> {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         order.extend(0..attributes.len());
-        order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        if order.len() > 1 {
+            order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        }
         for &index in &order {
             self.buffer.push(b' ');
             self.buffer.extend_from_slice(attributes[index].name().qname().as_bytes());
@@ -208,7 +210,7 @@ impl<W: Write> Canonicalizer<W> {
     fn value(&mut self, value: &str) {
         self.buffer.extend_from_slice(b"=\"");
         let mut rest = value.as_bytes();
-        while let Some(at) = rest.iter().position(|&byte| attribute_entity(byte).is_some()) {
+        while let Some(at) = rest.iter().position(|&byte| ESCAPED_IN_ATTRIBUTES[usize::from(byte)]) {
             self.buffer.extend_from_slice(&rest[..at]);
             let special = rest[at];
             self.saw_gt |= special == b'>';
@@ -302,7 +304,17 @@ pub fn escape_attribute(value: &str) -> Cow<'_, str> {
     escape(value, |byte| attribute_entity(byte).map(|entity| std::str::from_utf8(entity).expect("ASCII")))
 }
 
-fn attribute_entity(byte: u8) -> Option<&'static [u8]> {
+static ESCAPED_IN_ATTRIBUTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = attribute_entity(byte as u8).is_some();
+        byte += 1;
+    }
+    table
+};
+
+const fn attribute_entity(byte: u8) -> Option<&'static [u8]> {
     match byte {
         b'&' => Some(b"&amp;"),
         b'<' => Some(b"&lt;"),

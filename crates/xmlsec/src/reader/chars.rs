@@ -23,6 +23,31 @@ pub(super) fn census(bytes: &[u8]) -> Census {
     Census { control: control != 0, greater: greater != 0, beyond_ascii: all >= 0x80 }
 }
 
+/// What a tag contains, found in one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TagCensus {
+    /// A `<`.
+    pub(super) less: bool,
+    /// A `&`, tab, LF or CR: values must be normalised.
+    pub(super) unusual: bool,
+}
+
+/// A tag as text of allowed characters.
+pub(super) fn checked_tag(bytes: &[u8]) -> Result<(&str, TagCensus), Fault> {
+    let (mut less, mut ampersand, mut low) = (0_u8, 0_u8, 0_u8);
+    for &byte in bytes {
+        less |= u8::from(byte == b'<');
+        ampersand |= u8::from(byte == b'&');
+        low |= u8::from(byte < 0x20);
+    }
+    let census = TagCensus { less: less != 0, unusual: (ampersand | low) != 0 };
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) if low == 0 && text.is_ascii() => text,
+        _ => checked_str(bytes)?,
+    };
+    Ok((text, census))
+}
+
 /// Refuses characters that are UTF-8 but not XML.
 pub(super) fn check(bytes: &[u8]) -> Result<Census, Fault> {
     let census = census(bytes);

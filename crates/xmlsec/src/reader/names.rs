@@ -91,24 +91,58 @@ impl fmt::Debug for Name {
 fn split(qname: &str) -> Option<usize> {
     let mut colon = None;
     let mut at_start = true;
-    for (position, character) in qname.char_indices() {
-        if character == ':' {
-            if at_start || colon.is_some() {
-                return None;
+    for (position, byte) in qname.bytes().enumerate() {
+        match KINDS[usize::from(byte)] {
+            Kind::Start => at_start = false,
+            Kind::Part if !at_start => {}
+            Kind::Colon if !at_start && colon.is_none() => {
+                colon = Some(position);
+                at_start = true;
             }
-            colon = Some(position);
-            at_start = true;
-        } else if at_start {
-            if !is_start(character) {
-                return None;
-            }
-            at_start = false;
-        } else if !is_part(character) {
-            return None;
+            Kind::BeyondAscii => return split_beyond_ascii(qname),
+            _ => return None,
         }
     }
     (!at_start).then(|| colon.map_or(0, |position| position + 1))
 }
+
+/// The same, slower.
+fn split_beyond_ascii(qname: &str) -> Option<usize> {
+    let is_ncname = |name: &str| name.starts_with(is_start) && name.chars().all(is_part);
+    match qname.split_once(':') {
+        Some((prefix, local)) => (is_ncname(prefix) && is_ncname(local)).then(|| prefix.len() + 1),
+        None => is_ncname(qname).then_some(0),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Start,
+    Part,
+    Colon,
+    BeyondAscii,
+    Other,
+}
+
+static KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Kind::Start,
+            b'0'..=b'9' | b'-' | b'.' => Kind::Part,
+            b':' => Kind::Colon,
+            _ => Kind::Other,
+        };
+        byte += 1;
+    }
+    let mut beyond = 0x80;
+    while beyond < 0x100 {
+        kinds[beyond] = Kind::BeyondAscii;
+        beyond += 1;
+    }
+    kinds
+};
 
 /// Whether `text` is an NCName: a name without a colon.
 pub fn is_ncname(text: &str) -> bool {

@@ -53,7 +53,7 @@ impl NsContext {
     pub fn from_pairs<P: AsRef<str>, U: AsRef<str>>(pairs: impl IntoIterator<Item = (P, U)>) -> Self {
         let mut context = Self::empty();
         for (prefix, uri) in pairs {
-            context.set(Arc::from(prefix.as_ref()), Arc::from(uri.as_ref()));
+            context.set(Arc::from(prefix.as_ref()), bound(Arc::from(uri.as_ref())));
         }
         context
     }
@@ -62,7 +62,7 @@ impl NsContext {
     #[must_use]
     pub fn with(&self, prefix: &str, uri: &str) -> Self {
         let mut context = self.clone();
-        context.set(Arc::from(prefix), Arc::from(uri));
+        context.set(Arc::from(prefix), bound(Arc::from(uri)));
         context
     }
 
@@ -100,7 +100,7 @@ impl NsContext {
     }
 
     pub(crate) fn get(&self, prefix: &str) -> Option<&Declaration> {
-        self.find(prefix).ok().map(|index| &self.bindings[index])
+        self.bindings.iter().find(|binding| binding.prefix.as_ref() == prefix)
     }
 
     pub(crate) fn bindings(&self) -> &[Declaration] {
@@ -111,21 +111,26 @@ impl NsContext {
         self.bindings.binary_search_by(|binding| binding.prefix.as_ref().cmp(prefix))
     }
 
-    /// Binds, or unbinds if the name is empty; returns what was bound before.
-    fn set(&mut self, prefix: Arc<str>, uri: Arc<str>) -> Option<Arc<str>> {
+    /// Binds, or unbinds; returns what was bound before.
+    fn set(&mut self, prefix: Arc<str>, uri: Option<Arc<str>>) -> Option<Arc<str>> {
         if prefix.as_ref() == "xml" {
             return None;
         }
-        match self.find(&prefix) {
-            Ok(index) if uri.is_empty() => Some(self.bindings.remove(index).uri),
-            Ok(index) => Some(std::mem::replace(&mut self.bindings[index].uri, uri)),
-            Err(_) if uri.is_empty() => None,
-            Err(index) => {
+        match (self.find(&prefix), uri) {
+            (Ok(index), Some(uri)) => Some(std::mem::replace(&mut self.bindings[index].uri, uri)),
+            (Ok(index), None) => Some(self.bindings.remove(index).uri),
+            (Err(index), Some(uri)) => {
                 self.bindings.insert(index, Declaration { prefix, uri });
                 None
             }
+            (Err(_), None) => None,
         }
     }
+}
+
+/// A declaration of the empty name unbinds.
+fn bound(uri: Arc<str>) -> Option<Arc<str>> {
+    Some(uri).filter(|uri| !uri.is_empty())
 }
 
 impl fmt::Debug for NsContext {
@@ -150,23 +155,31 @@ impl Scope {
         &self.now
     }
 
+    /// Whether the declaration says nothing new.
+    pub(crate) fn says(&self, declaration: &Declaration) -> bool {
+        match self.now.get(&declaration.prefix) {
+            Some(binding) => binding.uri == declaration.uri,
+            None => declaration.uri.is_empty(),
+        }
+    }
+
     pub(crate) fn mark(&self) -> usize {
         self.undo.len()
     }
 
     /// Takes over a declaration. An empty name unbinds.
     pub(crate) fn bind(&mut self, declaration: &Declaration) {
-        if self.now.uri(&declaration.prefix).unwrap_or_default() == declaration.uri.as_ref() {
+        if self.says(declaration) {
             return;
         }
-        let before = self.now.set(declaration.prefix.clone(), declaration.uri.clone());
+        let before = self.now.set(declaration.prefix.clone(), bound(declaration.uri.clone()));
         self.undo.push((declaration.prefix.clone(), before));
     }
 
     pub(crate) fn back_to(&mut self, mark: usize) {
         while self.undo.len() > mark {
             if let Some((prefix, before)) = self.undo.pop() {
-                self.now.set(prefix, before.unwrap_or_else(|| Arc::from("")));
+                self.now.set(prefix, before);
             }
         }
     }

@@ -41,8 +41,8 @@ pub(super) fn parse(
     recent: &mut Recent,
     tag: &mut StartTag,
 ) -> Result<bool, Refusal> {
-    let text = chars::checked_str(token)?;
-    if text.contains('<') {
+    let (text, census) = chars::checked_tag(token)?;
+    if census.less {
         return Err(Fault::LessThanInTag.into());
     }
     let (text, empty) = match text.strip_suffix('/') {
@@ -53,11 +53,11 @@ pub(super) fn parse(
     let name_end = text.bytes().position(is_space).unwrap_or(text.len());
     assign(&mut tag.name, &text[..name_end], limits)?;
     let mut rest = &text[name_end..];
-    let mut value = String::new();
+    let mut value = std::mem::take(&mut recent.value);
     while let Some(attribute) = next_attribute(&mut rest)? {
         if let Some(prefix) = declared_prefix(attribute.qname) {
             value.clear();
-            normalise(attribute.raw, limits, &mut value)?;
+            normalise(attribute.raw, census.unusual, limits, &mut value)?;
             declare(prefix, &value, limits, scope.now(), recent, tag)?;
         } else {
             if tag.used == limits.attributes {
@@ -65,9 +65,10 @@ pub(super) fn parse(
             }
             let buffer = tag.next_attribute();
             assign(&mut buffer.name, attribute.qname, limits)?;
-            normalise(attribute.raw, limits, &mut buffer.value)?;
+            normalise(attribute.raw, census.unusual, limits, &mut buffer.value)?;
         }
     }
+    recent.value = value;
     bind(limits, scope, tag)?;
     resolve(scope, tag)?;
     Ok(empty)
@@ -80,7 +81,7 @@ struct RawAttribute<'a> {
 
 /// Splits the next attribute off; `None` at the end of the tag.
 fn next_attribute<'a>(rest: &mut &'a str) -> Result<Option<RawAttribute<'a>>, Fault> {
-    let trimmed = rest.trim_start_matches(['\x20', '\t', '\n', '\r']);
+    let trimmed = skip_space(rest);
     if trimmed.is_empty() {
         return Ok(None);
     }
@@ -98,7 +99,8 @@ fn next_attribute<'a>(rest: &mut &'a str) -> Result<Option<RawAttribute<'a>>, Fa
 }
 
 fn skip_space(text: &str) -> &str {
-    text.trim_start_matches(['\x20', '\t', '\n', '\r'])
+    let spaces = text.bytes().take_while(|&byte| is_space(byte)).count();
+    &text[spaces..]
 }
 
 /// The prefix that an attribute declares, empty for `xmlns`; `None` for other attributes.
@@ -114,10 +116,10 @@ fn assign(name: &mut Name, qname: &str, limits: &Limits) -> Result<(), Refusal> 
     if name.assign(qname) { Ok(()) } else { Err(Fault::Name.into()) }
 }
 
-/// Attribute value normalisation (XML 1.0, 3.3.3) after line end normalisation (2.11).
-fn normalise(raw: &str, limits: &Limits, value: &mut String) -> Result<(), Refusal> {
+/// Attribute value normalisation (XML 1.0, 3.3.3) after line end normalisation (2.11), if there may be anything to do.
+fn normalise(raw: &str, unusual: bool, limits: &Limits, value: &mut String) -> Result<(), Refusal> {
     let mut rest = raw;
-    while let Some(at) = rest.bytes().position(|b| matches!(b, b'&' | b'\t' | b'\n' | b'\r')) {
+    while unusual && let Some(at) = rest.bytes().position(|b| matches!(b, b'&' | b'\t' | b'\n' | b'\r')) {
         value.push_str(&rest[..at]);
         let special = rest.as_bytes()[at];
         rest = &rest[at + 1..];
@@ -213,6 +215,8 @@ fn prefixed(name: &Name, scope: &Scope) -> Result<Arc<str>, Fault> {
 pub(super) struct Recent {
     seen: Vec<Declaration>,
     next: usize,
+    /// Buffer for the name that is being read.
+    value: String,
 }
 
 impl Recent {
