@@ -30,9 +30,10 @@ pub enum StorageError {
     /// Stored data contradicts itself or cannot be read. Stop, keep a copy, restore a backup.
     #[error("the stored data is damaged: {0}")]
     Corrupt(String),
-    /// The database was written by a newer version of the program. Start that version.
+    /// The database was written by another version of the program. A newer one: start that. An older one: the server
+    /// migrates it at its next start.
     #[error("the database has schema version {found}, this program knows up to {known}")]
-    NewerSchema {
+    SchemaVersion {
         /// Version in the database.
         found: u32,
         /// Newest version this program knows.

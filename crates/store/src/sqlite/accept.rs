@@ -1,0 +1,125 @@
+//! Takes over a delivery: body first, then everything else in one transaction.
+
+use rohrpost_audit::{Event, Fingerprint};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::bodies::{Bodies, Placed};
+use super::layout::Layout;
+use super::rows::WAITING;
+use super::schema::failed;
+use super::writer::{Batch, Writer};
+use crate::delivery::{BodySource, Delivery, MailboxLimits};
+use crate::error::{AcceptError, StorageError};
+use crate::stamp;
+
+pub(super) fn accept(writer: &Writer, bodies: &Bodies, mut delivery: Delivery) -> Result<(), AcceptError> {
+    let source = std::mem::replace(&mut delivery.body, BodySource::Inline(Vec::new()));
+    let placed = bodies.place(source)?;
+    let file = match &placed {
+        Placed::File { name, .. } => Some(name.clone()),
+        Placed::Row(_) => None,
+    };
+    let result = writer.change(move |batch| insert(batch, delivery, &placed));
+    // Refused for certain. After a failure of the storage nobody knows what the disk says, so the next start decides.
+    if let (Err(AcceptError::MessageIdUsed | AcceptError::MailboxFull { .. }), Some(name)) = (&result, file) {
+        bodies.remove(&name);
+    }
+    result
+}
+
+fn insert(batch: &mut Batch<'_>, mut delivery: Delivery, placed: &Placed) -> Result<(), AcceptError> {
+    let connection = batch.connection;
+    if is_used(connection, delivery.message_id.as_str())? {
+        return Err(AcceptError::MessageIdUsed);
+    }
+    add_to_mailbox(connection, &delivery.addressee, placed.bytes(), &delivery.limits)?;
+    complete_leaf(&mut delivery, placed);
+    let seq = batch.append(&delivery.leaf)? as i64;
+    insert_card(connection, seq, &delivery, placed).map_err(failed("store a card"))?;
+    insert_body(connection, seq, &mut delivery, placed).map_err(failed("store a body"))?;
+    Ok(())
+}
+
+/// Whether there is or was a delivery with this id.
+pub(super) fn is_used(connection: &Connection, message_id: &str) -> Result<bool, StorageError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM card WHERE message_id = ?1) \
+               OR EXISTS (SELECT 1 FROM former_id WHERE message_id = ?1)";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut select| select.query_row([message_id], |row| row.get(0)))
+        .map_err(failed("look up a message id"))
+}
+
+fn add_to_mailbox(
+    connection: &Connection,
+    addressee: &Fingerprint,
+    bytes: u64,
+    limits: &MailboxLimits,
+) -> Result<(), AcceptError> {
+    let (waiting, full) = mailbox(connection, addressee)?;
+    if waiting >= limits.deliveries || full.saturating_add(bytes) > limits.bytes {
+        return Err(AcceptError::MailboxFull { deliveries: waiting, bytes: full });
+    }
+    let sql = "INSERT INTO mailbox (addressee, waiting, bytes) VALUES (?1, 1, ?2) \
+               ON CONFLICT DO UPDATE SET waiting = waiting + 1, bytes = bytes + ?2";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut insert| insert.execute(params![addressee.as_bytes(), bytes as i64]))
+        .map_err(failed("count a mailbox"))?;
+    Ok(())
+}
+
+fn mailbox(connection: &Connection, addressee: &Fingerprint) -> Result<(u64, u64), StorageError> {
+    let found: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT waiting, bytes FROM mailbox WHERE addressee = ?1")
+        .and_then(|mut select| {
+            select.query_row([addressee.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .map_err(failed("read a mailbox"))?;
+    let (waiting, bytes) = found.unwrap_or_default();
+    Ok((waiting as u64, bytes as u64))
+}
+
+/// What the log must say the same as the rows.
+fn complete_leaf(delivery: &mut Delivery, placed: &Placed) {
+    let leaf = &mut delivery.leaf;
+    leaf.event = Event::Accepted;
+    leaf.time = stamp::truncate(delivery.accepted_at);
+    leaf.message_id = Some(delivery.message_id.as_str().to_owned());
+    leaf.bytes = Some(placed.bytes());
+    leaf.attachments = u32::try_from(delivery.attachments.len()).ok();
+}
+
+fn insert_card(connection: &Connection, seq: i64, delivery: &Delivery, placed: &Placed) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO card (seq, state, created, modified, bytes, addressee, originator, message_id, subject) \
+               VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection.prepare_cached(sql)?.execute(params![
+        seq,
+        WAITING,
+        stamp::to_millis(delivery.accepted_at),
+        placed.bytes() as i64,
+        delivery.addressee.as_bytes(),
+        delivery.originator.as_ref().map(Fingerprint::as_bytes),
+        delivery.message_id.as_str(),
+        delivery.subject,
+    ])?;
+    if !delivery.inspections.is_empty() {
+        connection
+            .prepare_cached("INSERT INTO inspection (seq, entries) VALUES (?1, ?2)")?
+            .execute(params![seq, delivery.inspections])?;
+    }
+    Ok(())
+}
+
+fn insert_body(connection: &Connection, seq: i64, delivery: &mut Delivery, placed: &Placed) -> rusqlite::Result<()> {
+    let (file, bytes) = match placed {
+        Placed::Row(bytes) => (None, Some(bytes)),
+        Placed::File { name, .. } => (Some(name), None),
+    };
+    let salt = delivery.salt.as_ref().map(|salt| salt.as_bytes().to_vec());
+    let layout = Layout::take(delivery).to_text();
+    connection
+        .prepare_cached("INSERT INTO body (seq, file, salt, layout, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![seq, file, salt, layout, bytes])?;
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! The store in one folder, on SQLite.
+//!
+//! ```text
+//! rohrpost.db     cards, small bodies, the log (with -wal and -shm while in use)
+//! rohrpost.lock   held by the one process that may write
+//! bodies/         large bodies
+//! incoming/       spool for messages on their way in; emptied at every start
+//! ```
+
+mod accept;
+mod bodies;
+mod cards;
+mod fetch;
+mod layout;
+mod log;
+mod marks;
+mod pool;
+mod retain;
+mod rows;
+mod schema;
+mod writer;
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof, LogSigner};
+use rohrpost_osci::ids::MessageId;
+use rusqlite::Connection;
+use time::OffsetDateTime;
+
+use self::bodies::Bodies;
+use self::log::{Appender, Log};
+use self::pool::Pool;
+use self::schema::failed;
+use self::writer::Writer;
+use crate::contract::{Stats, Store};
+use crate::delivery::{Card, Delivery, StoredDelivery};
+use crate::error::{AcceptError, ExportError, StorageError};
+use crate::retention::{Retention, RetentionReport};
+use crate::rules::{CardPage, CardRule, FetchRule};
+
+const DATABASE: &str = "rohrpost.db";
+const LOCK: &str = "rohrpost.lock";
+
+/// How a store works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// Connections for reading.
+    pub readers: usize,
+    /// How long the writer waits for further changes before it asks the disk, while waiting pays; zero for never. A single
+    /// caller hardly notices, many callers share one wait for the disk.
+    pub linger: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: 4, linger: Duration::from_millis(1) }
+    }
+}
+
+/// The store in one folder. One process may have it open; share it between threads by reference or `Arc`.
+pub struct SqliteStore {
+    // Dropped in this order: first the writer ends, then the lock is given up.
+    writer: Writer,
+    reader: SqliteReader,
+    bodies: Bodies,
+    recovery: Recovery,
+    _lock: File,
+}
+
+/// What opening a store found and put right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Files of deliveries that were never acknowledged, removed.
+    pub orphans: u64,
+    /// Names of files that rows mention and that are not there. Not put right: an operator must look for them in a backup.
+    pub missing: Vec<String>,
+}
+
+impl SqliteStore {
+    /// Opens the store in `dir`, creating it if there is none, migrating it if it is older, and recovering what a crash left.
+    ///
+    /// The log is signed with `signer`: always the same key and name for one store.
+    ///
+    /// # Errors
+    /// If another process has it open, the data is damaged or was written by a newer version, the log was signed by another
+    /// key, or the disk fails.
+    pub fn open(dir: &Path, signer: LogSigner, options: SqliteOptions) -> Result<Self, StorageError> {
+        let lock = lock(dir)?;
+        let path = dir.join(DATABASE);
+        let bodies = Bodies::new(dir);
+        bodies.create_folders()?;
+        if fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 && !bodies.names()?.is_empty() {
+            // Without its database every body would look like an orphan.
+            return Err(StorageError::Corrupt("there are bodies but the database is missing".to_owned()));
+        }
+        let connection = schema::open_writer(&path)?;
+        bodies.begin_names(count_start(&connection)?);
+        bodies.empty_incoming()?;
+        let recovery = recover(&connection, &bodies)?;
+        let appender = Appender::load(&connection, signer)?;
+        Ok(Self {
+            writer: Writer::start(connection, appender, options.linger),
+            reader: SqliteReader { pool: Pool::open(&path, options.readers)? },
+            bodies,
+            recovery,
+            _lock: lock,
+        })
+    }
+
+    /// The folder for incoming messages on the same file system: bodies from there are renamed, not copied. Emptied at
+    /// every start.
+    pub fn incoming(&self) -> &Path {
+        self.bodies.incoming()
+    }
+
+    /// What opening the store found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+}
+
+impl Store for SqliteStore {
+    fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
+        accept::accept(&self.writer, &self.bodies, delivery)
+    }
+
+    fn is_used(&self, message_id: &MessageId) -> Result<bool, StorageError> {
+        self.reader.pool.read(|connection| accept::is_used(connection, message_id.as_str()))
+    }
+
+    fn next_delivery(
+        &self,
+        mailbox: &Fingerprint,
+        rule: FetchRule<'_>,
+    ) -> Result<Option<StoredDelivery>, StorageError> {
+        fetch::next_delivery(&self.reader.pool, &self.bodies, mailbox, rule)
+    }
+
+    fn mark_forwarded(&self, message_id: &MessageId, at: OffsetDateTime) -> Result<Option<Card>, StorageError> {
+        match self.card(message_id)? {
+            Some(card) if card.forwarded.is_none() => marks::forwarded(&self.writer, message_id, at),
+            known => Ok(known),
+        }
+    }
+
+    fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError> {
+        marks::received(&self.writer, message_ids, at)
+    }
+
+    fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
+        self.reader.card(message_id)
+    }
+
+    fn cards(&self, requester: &Fingerprint, rule: &CardRule<'_>, limit: usize) -> Result<CardPage, StorageError> {
+        self.reader.pool.read(|connection| cards::cards(connection, requester, rule, limit))
+    }
+
+    fn record(&self, leaf: Leaf) -> Result<u64, StorageError> {
+        self.writer.change(move |batch| batch.append(&leaf))
+    }
+
+    fn retention(&self, now: OffsetDateTime, rules: &Retention) -> Result<RetentionReport, StorageError> {
+        retain::run(&self.writer, &self.reader.pool, &self.bodies, now, rules)
+    }
+
+    fn checkpoint(&self) -> Result<String, StorageError> {
+        self.reader.checkpoint()
+    }
+
+    fn prove(&self, message_id: &MessageId) -> Result<Vec<LeafProof>, StorageError> {
+        self.reader.prove(message_id)
+    }
+
+    fn export_audit(&self, dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<ExportReport, ExportError> {
+        self.reader.export_audit(dir, progress)
+    }
+
+    fn stats(&self) -> Result<Stats, StorageError> {
+        let (changes, commits) = self.writer.counts();
+        Ok(Stats { changes, commits, ..self.reader.stats()? })
+    }
+}
+
+/// Reads a store beside the process that has it open: for auditors' commands on the same machine.
+pub struct SqliteReader {
+    pool: Pool,
+}
+
+impl SqliteReader {
+    /// Opens the store in `dir` for reading. Creates and changes nothing.
+    ///
+    /// # Errors
+    /// If there is no store, it has another schema version than this program, or it is damaged.
+    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+        Ok(Self { pool: Pool::open(&dir.join(DATABASE), 1)? })
+    }
+
+    /// See [`Store::card`].
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
+        self.pool.read(|connection| Ok(rows::by_id(connection, message_id)?.map(|row| row.card)))
+    }
+
+    /// See [`Store::checkpoint`].
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn checkpoint(&self) -> Result<String, StorageError> {
+        self.pool.read(|connection| Log(connection).existing_note())
+    }
+
+    /// See [`Store::prove`].
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn prove(&self, message_id: &MessageId) -> Result<Vec<LeafProof>, StorageError> {
+        self.pool.read(|connection| Log(connection).prove(message_id.as_str()))
+    }
+
+    /// See [`Store::export_audit`].
+    ///
+    /// # Errors
+    /// If the storage fails, the folder cannot be written or holds something else.
+    pub fn export_audit(&self, dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<ExportReport, ExportError> {
+        // The pool's error type must be ours, so the export's own travels inside.
+        self.pool
+            .long_read(|connection| Ok::<_, StorageError>(Log(connection).export(dir, progress)))
+            .map_err(ExportError::Log)?
+    }
+
+    /// See [`Store::stats`]; a reader knows of no changes.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn stats(&self) -> Result<Stats, StorageError> {
+        self.pool.read(|connection| {
+            let (waiting, bytes): (i64, i64) = connection
+                .query_row("SELECT coalesce(sum(waiting), 0), coalesce(sum(bytes), 0) FROM mailbox", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .map_err(failed("count mailboxes"))?;
+            let log_size = Log(connection).size()?;
+            Ok(Stats { waiting: waiting as u64, waiting_bytes: bytes as u64, log_size, ..Stats::default() })
+        })
+    }
+}
+
+/// Makes sure that nobody else writes. The lock goes with the process, however it ends.
+fn lock(dir: &Path) -> Result<File, StorageError> {
+    let failed = |error| StorageError::io(dir, error);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let path: PathBuf = dir.join(LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| StorageError::io(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StorageError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(StorageError::io(&path, error)),
+    }
+}
+
+fn count_start(connection: &Connection) -> Result<u32, StorageError> {
+    connection
+        .query_row("UPDATE start SET count = count + 1 RETURNING count", [], |row| row.get(0))
+        .map_err(failed("count its starts"))
+}
+
+/// Files of deliveries whose transaction never came: their senders were told nothing and will send again.
+fn recover(connection: &Connection, bodies: &Bodies) -> Result<Recovery, StorageError> {
+    let mut select =
+        connection.prepare("SELECT file FROM body WHERE file IS NOT NULL").map_err(failed("list bodies"))?;
+    let mentioned: rusqlite::Result<HashSet<String>> =
+        select.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+    let found = bodies.remove_orphans(mentioned.map_err(failed("list bodies"))?)?;
+    Ok(Recovery { orphans: found.orphans, missing: found.missing })
+}

@@ -1,0 +1,113 @@
+//! Connections and numbered migrations, forward only.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::StorageError;
+
+/// In order; number `n` brings the schema to version `n + 1`. Never change one that was released.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const KNOWN: u32 = MIGRATIONS.len() as u32;
+/// `RoPo`: tells our databases from others.
+const APPLICATION_ID: i32 = 0x526f_506f;
+
+/// Opens the database for the one writer, creating or migrating it.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
+    settings(&connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("switch to WAL"))?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed("set synchronous"))?;
+    connection.pragma_update(None, "cache_size", -65_536).map_err(failed("set cache_size"))?;
+    connection.pragma_update(None, "wal_autocheckpoint", 2_000).map_err(failed("set wal_autocheckpoint"))?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the database for reading beside the writer, in this or another process.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
+    settings(&connection)?;
+    connection.pragma_update(None, "query_only", true).map_err(failed("set query_only"))?;
+    let found = version(&connection)?;
+    if found == KNOWN { Ok(connection) } else { Err(StorageError::SchemaVersion { found, known: KNOWN }) }
+}
+
+/// Turns what SQLite says into what an operator can use.
+pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> StorageError {
+    move |error| {
+        let damaged = match &error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => true,
+            other => matches!(other.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)),
+        };
+        if damaged {
+            StorageError::Corrupt(format!("the database cannot {action}: {error}"))
+        } else {
+            StorageError::Database { action, source: std::sync::Arc::new(error) }
+        }
+    }
+}
+
+fn settings(connection: &Connection) -> Result<(), StorageError> {
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed("set busy_timeout"))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(failed("set temp_store"))
+}
+
+fn version(connection: &Connection) -> Result<u32, StorageError> {
+    let id: i32 = pragma(connection, "application_id")?;
+    let version: u32 = pragma(connection, "user_version")?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed("read its schema"))?;
+    match (id, version, tables) {
+        (APPLICATION_ID, version, _) => Ok(version),
+        (0, 0, 0) => Ok(0),
+        _ => Err(StorageError::Corrupt("the database belongs to another program".to_owned())),
+    }
+}
+
+fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, StorageError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(failed("read its version"))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StorageError> {
+    let found = version(connection)?;
+    if found > KNOWN {
+        return Err(StorageError::SchemaVersion { found, known: KNOWN });
+    }
+    for (number, migration) in (1_u32..).zip(MIGRATIONS).skip(found as usize) {
+        let transaction = connection.transaction().map_err(failed("begin a migration"))?;
+        transaction.execute_batch(migration).map_err(failed("migrate"))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed("migrate"))?;
+        transaction.pragma_update(None, "user_version", number).map_err(failed("migrate"))?;
+        transaction.commit().map_err(failed("commit a migration"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrates_once_and_refuses_what_it_does_not_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        assert!(open_reader(&path).is_err());
+        drop(open_writer(&path).unwrap());
+        let connection = open_writer(&path).unwrap();
+        assert!(open_reader(&path).is_ok());
+        connection.pragma_update(None, "user_version", KNOWN + 1).unwrap();
+        for result in [open_writer(&path), open_reader(&path)] {
+            assert!(matches!(result, Err(StorageError::SchemaVersion { found, known: KNOWN }) if found == KNOWN + 1));
+        }
+        connection.pragma_update(None, "application_id", 7).unwrap();
+        assert!(matches!(open_writer(&path), Err(StorageError::Corrupt(_))));
+    }
+}

@@ -1,0 +1,59 @@
+//! The shared suite on SQLite.
+
+mod suite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rohrpost_store::{SqliteOptions, SqliteStore, Store};
+
+fn open(dir: &Path) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(dir, suite::signer(), SqliteOptions::default()).expect("the store opens"))
+}
+
+macro_rules! run {
+    ($($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[test]
+            fn $case() {
+                super::suite::$module::$case(super::open);
+            })+
+        })+
+    };
+}
+
+run! {
+    mailbox:
+        everything_comes_back_as_it_went_in,
+        a_body_may_come_as_a_file,
+        an_id_is_used_once_for_ever,
+        oldest_first_until_received,
+        what_was_handed_out_is_skipped,
+        by_id_also_what_was_received,
+        since_a_time_in_milliseconds,
+        the_first_stamp_counts,
+        a_clock_that_goes_back_does_not_turn_back_the_card,
+        mailboxes_have_limits,
+        the_log_says_what_was_accepted;
+    cards:
+        only_participants_see_a_card,
+        a_page_says_whether_there_is_more,
+        since_the_last_change,
+        selection_is_that_of_the_naive_model;
+    log:
+        refusals_are_recorded,
+        every_entry_is_provable,
+        a_checkpoint_always_exists_and_covers_what_was_returned,
+        exports_grow;
+    retention:
+        nothing_goes_by_default,
+        bodies_go_and_cards_stay,
+        a_late_acknowledgement_of_an_expired_delivery_is_kept,
+        ids_outlive_cards,
+        many_go_in_steps;
+    concurrency:
+        many_accept_and_nothing_is_lost,
+        one_of_many_with_the_same_id_wins,
+        a_full_mailbox_spoils_nothing_for_others,
+        readers_writers_and_retention_together;
+}
