@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rohrpost_crypto::{Random, constant_time_eq};
+use rohrpost_xmlsec::base64;
 use thiserror::Error;
 
 /// Why a string is no identifier.
@@ -58,14 +57,13 @@ impl MessageId {
         if wire.len() > 4 * Self::MAX_LEN {
             return Err(IdError::TooLong { limit: Self::MAX_LEN });
         }
-        let compact: Vec<u8> = wire.bytes().filter(|b| is_base64_byte(*b)).collect();
-        let bytes = STANDARD.decode(compact).map_err(|_| IdError::NotBase64)?;
+        let bytes = base64::decode(wire).map_err(|_| IdError::NotBase64)?;
         Self::new(String::from_utf8(bytes).map_err(|_| IdError::NotUtf8)?)
     }
 
     /// The wire form: base64 of the UTF-8 bytes, in one line.
     pub fn to_base64(&self) -> String {
-        STANDARD.encode(&self.0)
+        base64::encode_unbroken(&self.0)
     }
 
     /// The plain identifier.
@@ -138,7 +136,7 @@ impl Challenge {
 
     /// Makes a challenge of 20 characters out of random bytes. Base64, because some clients echo it without escaping.
     pub fn from_random(random: [u8; 15]) -> Self {
-        Self(STANDARD.encode(random))
+        Self(base64::encode_unbroken(random))
     }
 
     /// Makes a challenge that was never used before.
@@ -201,10 +199,6 @@ fn checked(text: String, limit: usize) -> Result<String, IdError> {
         return Err(IdError::ControlCharacter);
     }
     Ok(text)
-}
-
-fn is_base64_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
 #[cfg(test)]

@@ -1,5 +1,12 @@
 //! OSCI-Transport 1.2 as a pure library: MIME framing, envelope, messages, dialogs, process cards and feedback codes.
 //!
+//! | to read a message | to write one | to know what comes next |
+//! |---|---|---|
+//! | [`mime`]: the parts | [`compose`]: header, body, signature, parts | [`dialog`]: who may say what |
+//! | [`encrypted`], [`fault`]: what is no order itself | [`encrypted`], [`fault`] | [`algorithms`]: how to encrypt the answer |
+//! | [`envelope`], [`signature`]: what is in it and who signed | [`header`]: the blocks | [`feedback`]: how it went |
+//! | [`message`], [`card`], [`selection`]: what it means | [`message`], [`card`], [`selection`] | |
+//!
 //! Deliberately not in here: sockets, files, a clock, certificate rules and SQL. Bytes come in through
 //! [`std::io`] and [`source::ReadAt`], the time is an argument, random bytes come from `rohrpost_crypto`.
 //!

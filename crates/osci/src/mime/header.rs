@@ -4,7 +4,7 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::read::MimeError;
+use super::error::MimeError;
 use super::window::Window;
 
 /// One header field. The value is unfolded and trimmed, and free of control characters.

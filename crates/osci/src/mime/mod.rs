@@ -21,11 +21,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
 mod header;
 mod read;
 mod window;
 mod write;
 
+pub use error::{Limits, MimeError};
 pub use header::Header;
-pub use read::{Encoding, Limits, MimeError, Multipart, Part, PartReader};
+pub use read::{Encoding, Multipart, Part, PartReader};
 pub use write::{Boundary, BoundaryInvalid, OpenPart, PartHead, Writer};

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rohrpost_crypto::Random;
-use rohrpost_xmlsec::base64::{EncodeWriter, encoded_len};
+use rohrpost_xmlsec::base64::{EncodeWriter, encode_unbroken, encoded_len};
 use thiserror::Error;
 
 use super::header::{Header, is_field_text};
@@ -24,7 +22,7 @@ pub struct BoundaryInvalid;
 impl Boundary {
     /// The usual form: a fixed prefix and 24 random bytes.
     pub fn from_random(random: [u8; 24]) -> Self {
-        Self(format!("MIME_boundary_{}", STANDARD.encode(random)))
+        Self(format!("MIME_boundary_{}", encode_unbroken(random)))
     }
 
     /// A boundary that no content contains.
