@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-/// Bounds of [`Multipart::scan`]. They bound its memory; the size of the parts does not matter to it.
+/// Bounds of [`Multipart::scan`](super::Multipart::scan). They bound its memory; the size of the parts does not matter to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
