@@ -60,16 +60,16 @@ pub(crate) fn elements(mut content: &[u8]) -> Option<Vec<Element<'_>>> {
     Some(found)
 }
 
-/// The dotted form of an object identifier's content octets.
+/// The dotted form of an object identifier's content octets; arcs may have up to 128 bits (UUIDs).
 pub(crate) fn dotted(content: &[u8]) -> Option<String> {
     let mut arcs = Vec::new();
-    let mut arc = 0u64;
+    let mut arc = 0u128;
     let mut open = false;
     for &octet in content {
         if !open && octet == 0x80 {
             return None;
         }
-        arc = arc.checked_mul(128)?.checked_add(u64::from(octet & 0x7f))?;
+        arc = arc.checked_mul(128)?.checked_add(u128::from(octet & 0x7f))?;
         open = octet & 0x80 != 0;
         if !open {
             arcs.push(std::mem::take(&mut arc));
@@ -235,6 +235,10 @@ mod tests {
         for content in [&[][..], &[0x80, 0x01], &[0x2a, 0x86]] {
             assert!(dotted(content).is_none());
         }
+        let mut uuid = vec![0x69, 0x83];
+        uuid.extend([0xff; 17]);
+        uuid.push(0x7f);
+        assert_eq!(dotted(&uuid).unwrap(), format!("2.25.{}", u128::MAX));
     }
 
     #[test]

@@ -31,13 +31,17 @@ pub fn inspect(
 ) -> Inspection {
     let pool: Vec<&Certificate> = extra.iter().filter(|certificate| certificate.is_authority()).collect();
     let day = at.to_offset(time::UtcOffset::UTC).date();
-    let mut reasons = Vec::new();
+    let (mut reasons, mut anchor) = (Vec::new(), None);
     check_validity(certificate, at, &mut reasons);
     check_usage(certificate, usage, &mut reasons);
     check_key(certificate, usage, policy, day, &mut reasons);
     let math = match authenticity(certificate, &pool, anchors, policy, day) {
-        Authenticity::Anchor => MathResult::Ok,
-        Authenticity::SignedBy(_, notes) => {
+        Authenticity::Anchor => {
+            anchor = Some(certificate.fingerprint());
+            MathResult::Ok
+        }
+        Authenticity::SignedBy(by, notes) => {
+            anchor = Some(by.fingerprint());
             reasons.extend(notes);
             check_path(certificate, &pool, anchors, policy, at, &mut reasons);
             MathResult::Ok
@@ -51,7 +55,7 @@ pub fn inspect(
             MathResult::Indeterminate
         }
     };
-    Inspection::new(certificate, usage, at, math, reasons)
+    Inspection { anchor, ..Inspection::new(certificate, usage, at, math, reasons) }
 }
 
 fn check_validity(certificate: &Certificate, at: OffsetDateTime, reasons: &mut Vec<Reason>) {
@@ -79,7 +83,7 @@ fn check_key(certificate: &Certificate, usage: Use, policy: &Policy, day: Date, 
     let key = certificate.public_key().and_then(|key| key.require_supported().map(|()| key));
     let kind = match key.as_ref().map(PublicKey::kind) {
         Ok(kind) => kind,
-        Err(error) => return reasons.push(Reason::KeyUnsupported { detail: error.to_string() }),
+        Err(cause) => return reasons.push(Reason::KeyUnsupported { cause: cause.clone() }),
     };
     if usage == Use::Encryption && !matches!(kind, KeyKind::Rsa { .. }) {
         reasons.push(Reason::KeyCannotEncrypt { kind });

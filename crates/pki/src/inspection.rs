@@ -153,6 +153,8 @@ pub struct Inspection {
     pub offline: OfflineResult,
     /// Revocation; `None` if nobody was asked.
     pub online: Option<OnlineResult>,
+    /// The trust anchor at which the issuers' signatures end; `None` if they do not reach one.
+    pub anchor: Option<Fingerprint>,
     /// The sum of it.
     pub verdict: Verdict,
     /// Everything that speaks against the certificate, and what is worth knowing although it does
@@ -161,7 +163,7 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Draws the sum from the reasons; `trusted` says that a path to an anchor was found.
+    /// Draws the sum from the reasons.
     pub(crate) fn new(
         certificate: &Certificate,
         usage: Use,
@@ -195,6 +197,7 @@ impl Inspection {
             math,
             offline,
             online: None,
+            anchor: None,
             verdict,
             reasons,
         }

@@ -1,8 +1,10 @@
 //! Why a certificate was judged as it was.
 
-use rohrpost_crypto::KeyKind;
+use rohrpost_crypto::{KeyError, KeyKind};
 use thiserror::Error;
 use time::OffsetDateTime;
+use time::UtcOffset;
+use time::format_description::well_known::Rfc3339;
 
 use crate::inspection::{Use, Verdict};
 use crate::key_usage::KeyUsage;
@@ -16,13 +18,13 @@ pub enum Reason {
     IssuerSignatureWrong,
 
     /// The certificate is not valid any more.
-    #[error("expired on {since}")]
+    #[error("expired at {}", utc(since))]
     Expired {
         /// The last second of validity.
         since: OffsetDateTime,
     },
     /// The certificate is not valid yet.
-    #[error("not valid before {until}")]
+    #[error("not valid before {}", utc(until))]
     NotYetValid {
         /// The first second of validity.
         until: OffsetDateTime,
@@ -81,10 +83,10 @@ pub enum Reason {
         key: KeyKind,
     },
     /// The certified key is not supported.
-    #[error("the certified key is not supported: {detail}")]
+    #[error("{cause}")]
     KeyUnsupported {
         /// What was found.
-        detail: String,
+        cause: KeyError,
     },
     /// The path to a trust anchor has a feature that is not understood.
     #[error("the path to a trust anchor cannot be judged: {detail}")]
@@ -141,5 +143,24 @@ impl Reason {
     /// Whether it is told by the result of the issuer's signature rather than by that of the rules.
     pub(crate) fn is_about_signature(&self) -> bool {
         matches!(self, Self::IssuerSignatureWrong)
+    }
+}
+
+fn utc(at: &OffsetDateTime) -> String {
+    // Years of more than four digits cannot stand in a certificate.
+    at.to_offset(UtcOffset::UTC).format(&Rfc3339).unwrap_or_else(|_| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn texts_tell_times_in_utc() {
+        let at = datetime!(2026-01-01 1:00 +1);
+        assert_eq!(Reason::Expired { since: at }.to_string(), "expired at 2026-01-01T00:00:00Z");
+        assert_eq!(Reason::NotYetValid { until: at }.to_string(), "not valid before 2026-01-01T00:00:00Z");
     }
 }

@@ -117,6 +117,7 @@ fn a_good_certificate_is_valid_and_reported_completely() {
     assert_eq!((found.time, found.usage), (NOW, Use::TransportSignature));
     assert_eq!((found.cert_type, found.online), (CertType::Advanced, None));
     assert_eq!(found.cert_type.as_str(), "advanced");
+    assert_eq!(found.anchor, Some(PKI.root.certificate().fingerprint()));
     assert!(found.reasons.is_empty() && !found.is_outside_validity());
 }
 
@@ -234,7 +235,7 @@ fn unknown_issuer() {
     let stranger = Authority::root(&authority("Stranger", None), key(), &SystemRandom).unwrap();
     let found = usual(&by(&stranger, &signing()));
     assert_unknown(&found, MathResult::Indeterminate, &Reason::IssuerUnknown);
-    assert_eq!(found.cert_type, CertType::Unknown);
+    assert_eq!((found.cert_type, found.anchor), (CertType::Unknown, None));
     // Sending the authority along makes nobody trust it.
     let anchors = trusting(&[PKI.root.certificate()]);
     let found = look(&by(&stranger, &signing()), &[stranger.certificate()], &anchors, Use::ContentSignature);

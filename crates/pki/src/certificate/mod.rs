@@ -1,5 +1,7 @@
 //! A parsed X.509 certificate.
 
+mod parse;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,16 +9,11 @@ use std::sync::Arc;
 use rohrpost_crypto::{KeyError, PublicKey};
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::oid_registry::{
-    OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_KEY_USAGE,
-    OID_X509_EXT_SUBJECT_KEY_IDENTIFIER,
-};
 use x509_parser::prelude::FromDer;
 
+use self::parse::Parts;
 use crate::fingerprint::Fingerprint;
 use crate::key_usage::KeyUsage;
-use crate::{der, name};
 
 /// An X.509 certificate (RFC 5280), parsed once and cheap to clone.
 ///
@@ -24,36 +21,6 @@ use crate::{der, name};
 /// [`Certificate::MAX_LEN`] octets) and says nothing about trust: that is [`crate::inspect`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Certificate(Arc<Parts>);
-
-#[derive(PartialEq, Eq, Hash)]
-struct Parts {
-    der: Box<[u8]>,
-    fingerprint: Fingerprint,
-    version: u32,
-    subject: String,
-    issuer: String,
-    serial: String,
-    not_before: OffsetDateTime,
-    not_after: OffsetDateTime,
-    key_usage: Option<KeyUsage>,
-    basic_constraints: Option<BasicConstraints>,
-    subject_key_id: Option<Vec<u8>>,
-    authority_key_id: Option<Vec<u8>>,
-    says_qualified: bool,
-    at: Places,
-}
-
-/// Where the raw parts lie in the encoding.
-#[derive(PartialEq, Eq, Hash)]
-struct Places {
-    tbs: Range<usize>,
-    subject: Range<usize>,
-    issuer: Range<usize>,
-    serial: Range<usize>,
-    spki: Range<usize>,
-    algorithm: Range<usize>,
-    signature: Range<usize>,
-}
 
 impl Certificate {
     /// The largest certificate read, in octets.
@@ -260,112 +227,4 @@ pub enum CertificateError {
         /// Dotted object identifier of the extension.
         oid: String,
     },
-}
-
-impl Parts {
-    fn new(der: &[u8], parsed: &X509Certificate<'_>) -> Result<Self, CertificateError> {
-        let at = Places::find(der, parsed).ok_or_else(|| malformed("its parts are not in DER"))?;
-        let name =
-            |range: &Range<usize>| name::rfc2253(&der[range.clone()]).ok_or_else(|| malformed("a name cannot be read"));
-        let authority_key_id = extension(parsed, &OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, |value| match value {
-            ParsedExtension::AuthorityKeyIdentifier(id) => Some(id.key_identifier.as_ref().map(|id| id.0.to_vec())),
-            _ => None,
-        })?;
-        Ok(Self {
-            fingerprint: Fingerprint::of(der),
-            version: parsed.version().0 + 1,
-            subject: name(&at.subject)?,
-            issuer: name(&at.issuer)?,
-            serial: der::decimal(&der[at.serial.clone()]),
-            not_before: parsed.validity().not_before.to_datetime(),
-            not_after: parsed.validity().not_after.to_datetime(),
-            key_usage: extension(parsed, &OID_X509_EXT_KEY_USAGE, |value| match value {
-                ParsedExtension::KeyUsage(usage) => Some(KeyUsage::from_bits(usage.flags)),
-                _ => None,
-            })?,
-            basic_constraints: extension(parsed, &OID_X509_EXT_BASIC_CONSTRAINTS, |value| match value {
-                ParsedExtension::BasicConstraints(constraints) => {
-                    Some(BasicConstraints { authority: constraints.ca, path_len: constraints.path_len_constraint })
-                }
-                _ => None,
-            })?,
-            subject_key_id: extension(parsed, &OID_X509_EXT_SUBJECT_KEY_IDENTIFIER, |value| match value {
-                ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-                _ => None,
-            })?,
-            authority_key_id: authority_key_id.flatten(),
-            says_qualified: says_qualified(parsed),
-            der: der.into(),
-            at,
-        })
-    }
-}
-
-impl Places {
-    fn find(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Self> {
-        let (outer, _) = der::expect(der::SEQUENCE, der)?;
-        let [tbs, algorithm, signature] = der::elements(outer.content)?.try_into().ok()?;
-        let signature = match signature.content {
-            [0, octets @ ..] if signature.tag == der::BIT_STRING => octets,
-            _ => return None,
-        };
-        let stated = der::elements(tbs.content)?.into_iter().find(|part| part.tag == der::SEQUENCE)?;
-        if stated.raw != algorithm.raw || parsed.raw_serial().len() > MAX_SERIAL_LEN {
-            return None;
-        }
-        let place = |part: &[u8]| {
-            let start = part.as_ptr() as usize - der.as_ptr() as usize;
-            start..start + part.len()
-        };
-        Some(Self {
-            tbs: place(tbs.raw),
-            subject: place(parsed.subject().as_raw()),
-            issuer: place(parsed.issuer().as_raw()),
-            serial: place(parsed.raw_serial()),
-            spki: place(parsed.public_key().raw),
-            algorithm: place(algorithm.raw),
-            signature: place(signature),
-        })
-    }
-}
-
-/// RFC 5280 allows 20 octets; some authorities use more.
-const MAX_SERIAL_LEN: usize = 64;
-
-fn malformed(detail: &str) -> CertificateError {
-    CertificateError::Malformed { detail: detail.to_owned() }
-}
-
-/// Reads an extension that may occur once. An extension that is there but cannot be read is an
-/// error: treating it as absent would widen what the certificate may be used for.
-fn extension<T>(
-    parsed: &X509Certificate<'_>,
-    oid: &x509_parser::der_parser::Oid<'_>,
-    read: impl Fn(&ParsedExtension<'_>) -> Option<T>,
-) -> Result<Option<T>, CertificateError> {
-    let found = parsed.get_extension_unique(oid).map_err(|_| malformed("an extension occurs twice"))?;
-    found
-        .map(|extension| {
-            read(extension.parsed_extension()).ok_or_else(|| CertificateError::Extension { oid: oid.to_id_string() })
-        })
-        .transpose()
-}
-
-fn says_qualified(parsed: &X509Certificate<'_>) -> bool {
-    const QC_STATEMENTS: &str = "1.3.6.1.5.5.7.1.3";
-    const QC_COMPLIANCE: &str = "0.4.0.1862.1.1";
-    let states = |value: &[u8]| -> Option<bool> {
-        let (list, _) = der::expect(der::SEQUENCE, value)?;
-        let statements = der::elements(list.content)?;
-        Some(statements.iter().any(|statement| {
-            der::expect(der::OID, statement.content)
-                .and_then(|(oid, _)| der::dotted(oid.content))
-                .is_some_and(|oid| oid == QC_COMPLIANCE)
-        }))
-    };
-    parsed
-        .iter_extensions()
-        .find(|extension| extension.oid.to_id_string() == QC_STATEMENTS)
-        .and_then(|extension| states(extension.value))
-        .unwrap_or(false)
 }
