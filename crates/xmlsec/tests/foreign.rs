@@ -163,19 +163,19 @@ fn xmlsec1_verifies_ours(keys: &Keys, algorithm: SignatureAlgorithm) {
     for (id, digest) in &digests {
         builder.add_reference(&format!("#{id}"), &[dsig::TRANSFORM_C14N], sha256, digest);
     }
-    let signer = keys.private.signer(algorithm).unwrap();
-    let signature = builder.sign(&signer, &context(), None, None).unwrap();
+    let signer = keys.private.signer(algorithm).expect("fits");
+    let signature = builder.sign(&signer, &context(), None, None).expect("signs");
     let signed = format!("{BEFORE}{signature}{AFTER}");
 
     let file = keys.file("signed.xml");
     let public = keys.file("public.pem");
     let arguments = ["--verify", "--pubkey-pem", &public, "--id-attr:Id", "urn:o:part", &file];
-    std::fs::write(&file, &signed).unwrap();
+    std::fs::write(&file, &signed).expect("the directory is ours");
     succeed("xmlsec1", &arguments);
     for (from, to) in
         [("<ä>", "<ö>"), ("xmlns:z=\"urn:z\"", "xmlns:z=\"urn:y\""), ("xmlns:w='urn:w'", "xmlns:v='urn:w'")]
     {
-        std::fs::write(&file, signed.replace(from, to)).unwrap();
+        std::fs::write(&file, signed.replace(from, to)).expect("the directory is ours");
         assert!(!run("xmlsec1", &arguments).status.success(), "xmlsec1 notices {from} -> {to}");
     }
 }
@@ -197,13 +197,13 @@ fn we_verify_what_xmlsec1_signs(keys: &Keys, algorithm: SignatureAlgorithm) {
         reference("one"),
     );
     let file = keys.file("template.xml");
-    std::fs::write(&file, template).unwrap();
+    std::fs::write(&file, template).expect("the directory is ours");
     let key = keys.file("key.pem");
     let signed = succeed("xmlsec1", &["--sign", "--privkey-pem", &key, "--id-attr:Id", "urn:o:part", &file]);
 
     let (digests, signature) = read(&signed, DigestAlgorithm::Sha512);
     let signature = signature.expect("there is one");
-    signature.verify_value(&keys.public).unwrap();
+    signature.verify_value(&keys.public).expect("a valid signature");
     assert_eq!(signature.references().len(), 2);
     for (id, digest) in &digests {
         let reference = signature.reference(&format!("#{id}")).expect("both are referenced");

@@ -1,6 +1,6 @@
 //! Reading a signature.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rohrpost_crypto::{Digest, DigestAlgorithm, PublicKey, SignatureAlgorithm, SignatureInvalid};
 
@@ -13,7 +13,6 @@ use crate::tree::Element;
 
 /// Bounds of one signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// References.
     pub references: usize,
@@ -32,6 +31,8 @@ impl Default for Limits {
 pub struct Signature {
     algorithm: SignatureAlgorithm,
     references: Vec<Reference>,
+    /// Index of the reference with this URI.
+    by_uri: HashMap<String, usize>,
     signed_info: String,
     /// The textbook's form where the dialects differ.
     signed_info_textbook: Option<String>,
@@ -79,10 +80,15 @@ impl Signature {
         let object = parts.optional(NAMESPACE, "Object");
         parts.end()?;
         let (algorithm, references) = parse_signed_info(signed_info, limits)?;
+        let by_uri: HashMap<_, _> = references.iter().enumerate().map(|(n, r)| (r.uri.clone(), n)).collect();
+        if by_uri.len() < references.len() {
+            return Err(SignatureMalformed::DuplicateReference);
+        }
         let canonical = |dialect| signed_info.to_canonical(&NsContext::empty(), dialect);
         Ok(Self {
             algorithm,
             references,
+            by_uri,
             signed_info: canonical(Dialect::EscapeGtInAttributes),
             signed_info_textbook: signed_info.has_gt_in_attribute().then(|| canonical(Dialect::Textbook)),
             value: base64::decode(leaf(value)?)?,
@@ -116,7 +122,7 @@ impl Signature {
 
     /// The reference with this URI, compared character by character.
     pub fn reference(&self, uri: &str) -> Option<&Reference> {
-        self.references.iter().find(|reference| reference.uri == uri)
+        self.by_uri.get(uri).map(|&index| &self.references[index])
     }
 
     /// Canonical octets of `SignedInfo`.
@@ -165,13 +171,9 @@ fn parse_signed_info(
     let signature_algorithm =
         SignatureAlgorithm::from_uri(signature_method).ok_or(SignatureMalformed::UnknownSignatureAlgorithm)?;
     let mut references = Vec::new();
-    let mut uris = HashSet::new();
     while let Some(element) = parts.optional(NAMESPACE, "Reference") {
         if references.len() == limits.references {
             return Err(SignatureMalformed::TooMany);
-        }
-        if !uris.insert(element.attr("URI").ok_or(SignatureMalformed::Missing("URI"))?) {
-            return Err(SignatureMalformed::DuplicateReference);
         }
         references.push(parse_reference(element, limits)?);
     }
@@ -186,7 +188,7 @@ fn parse_reference(element: &Element, limits: &Limits) -> Result<Reference, Sign
     let digest = leaf(parts.required(NAMESPACE, "DigestValue")?)?;
     parts.end()?;
     Ok(Reference {
-        uri: element.attr("URI").unwrap_or_default().to_owned(),
+        uri: element.attr("URI").ok_or(SignatureMalformed::Missing("URI"))?.to_owned(),
         transforms: transforms.map_or_else(|| Ok(Vec::new()), |element| parse_transforms(element, limits))?,
         digest_algorithm: DigestAlgorithm::from_uri(digest_method).ok_or(SignatureMalformed::UnknownDigestAlgorithm)?,
         digest: base64::decode(digest)?,

@@ -26,7 +26,6 @@ pub const IV_LENGTH_NAMESPACE: &str = "http://xoev.de/transport/osci12/8";
 
 /// Bounds of one `EncryptedData`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// `EncryptedKey` elements.
     pub keys: usize,

@@ -5,7 +5,7 @@ use std::io;
 /// Why a document was refused, grouped by who is at fault.
 ///
 /// Positions (`at`) are byte offsets from the start of the input, at the beginning of the piece of
-/// markup that was refused. Nothing of the document's content is ever part of the text.
+/// markup or text that was refused, or where it became too long or ended. Nothing of the document's content is ever part of the text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum XmlError {

@@ -6,7 +6,6 @@
 /// pieces and elements are forgotten when they close, so neither costs memory. Whoever keeps them
 /// ([`Element`](crate::tree::Element)) is bound by the two `tree_` limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// Open elements at a time. Trees are walked by recursion, so keep it small.
     pub depth: usize,

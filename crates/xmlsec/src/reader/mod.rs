@@ -31,7 +31,8 @@ use input::Input;
 /// A piece of a document.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// An element begins. `<a/>` gives a `Start` and an `End`.
+    /// An element begins. `<a/>` gives a `Start` and an `End`. To look at the tag and at the reader
+    /// together, let go of the event and ask for [`StrictReader::start_tag`].
     Start(&'a StartTag),
     /// Never empty; a text node may come in any number of pieces. References are replaced, CDATA
     /// sections unwrapped, line ends are LF. Comments vanish, the text around them does not join.
