@@ -1,13 +1,15 @@
 //! Small, bounded element trees for the parts of a document that are looked at as a whole.
 
+mod build;
+
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
 use crate::c14n::{Canonicalizer, Dialect};
-use crate::reader::{
-    Attribute, Bound, Event, Limits, Name, NsContext, StartTag, StrictReader, XmlError, not_at_element,
-};
+use crate::reader::{Attribute, Limits, Name, NsContext, StartTag, StrictReader, XmlError};
+
+pub(crate) use build::Builder;
 
 /// An element with everything in it, and with the namespaces in scope at it.
 ///
@@ -216,96 +218,10 @@ impl fmt::Debug for Node {
     }
 }
 
-/// Gets the path to the innermost element and a piece of its text; `true` if it took the text, so
-/// that the tree shall not keep it.
-pub(crate) type Diversion<'a> = dyn FnMut(&[Element], &str) -> Result<bool, XmlError> + 'a;
-
-/// Builds a tree without recursion and within the limits.
-pub(crate) struct Builder {
-    path: Vec<Element>,
-    nodes: usize,
-    bytes: usize,
-    limits: Limits,
-}
-
-impl Builder {
-    pub(crate) fn read<R: BufRead>(
-        reader: &mut StrictReader<R>,
-        divert: &mut Diversion<'_>,
-    ) -> Result<Element, XmlError> {
-        let mut builder = Self { path: Vec::new(), nodes: 0, bytes: 0, limits: reader.limits().clone() };
-        if reader.start_tag().is_none() {
-            return Err(not_at_element(reader.event_start()));
-        }
-        loop {
-            if let Some(tag) = reader.start_tag() {
-                builder.start(tag, reader.in_scope(), reader.event_start())?;
-            }
-            let offset = reader.offset();
-            match reader.next()? {
-                Event::Start(_) => {} // taken over above, when the reader is free to tell the scope
-                Event::Text(text) if divert(&builder.path, text)? => {}
-                Event::Text(text) => builder.text(text, offset)?,
-                Event::End(_) => {
-                    if let Some(element) = builder.end() {
-                        return Ok(element);
-                    }
-                }
-                Event::Eof => return Err(not_at_element(offset)),
-            }
-        }
-    }
-
-    fn start(&mut self, tag: &StartTag, in_scope: &NsContext, at: u64) -> Result<(), XmlError> {
-        let attributes = tag.attributes().iter().map(|a| a.name().qname().len() + a.value().len());
-        let declarations = tag.declarations().iter().map(|d| d.prefix().len() + d.uri().len());
-        let bytes = attributes.chain(declarations).sum::<usize>() + tag.name().qname().len();
-        self.count(1 + tag.attributes().len() + tag.declarations().len(), bytes, at)?;
-        let shared = self.path.last().filter(|_| tag.declarations().is_empty());
-        let in_scope = shared.map_or_else(|| Arc::new(in_scope.clone()), |parent| parent.in_scope.clone());
-        self.path.push(Element { tag: tag.clone(), in_scope, nodes: Vec::new() });
-        Ok(())
-    }
-
-    fn text(&mut self, text: &str, at: u64) -> Result<(), XmlError> {
-        let joins = matches!(self.innermost().nodes.last(), Some(Node::Text(_)));
-        self.count(usize::from(!joins), text.len(), at)?;
-        match self.innermost().nodes.last_mut() {
-            Some(Node::Text(before)) => before.push_str(text),
-            _ => self.innermost().nodes.push(Node::Text(text.to_owned())),
-        }
-        Ok(())
-    }
-
-    /// Closes the innermost element; gives the whole if it was the outermost.
-    fn end(&mut self) -> Option<Element> {
-        let element = self.path.pop().expect("the reader matches starts and ends");
-        match self.path.last_mut() {
-            Some(parent) => {
-                parent.nodes.push(Node::Element(element));
-                None
-            }
-            None => Some(element),
-        }
-    }
-
-    fn innermost(&mut self) -> &mut Element {
-        self.path.last_mut().expect("reading stops when the path is empty")
-    }
-
-    fn count(&mut self, nodes: usize, bytes: usize, at: u64) -> Result<(), XmlError> {
-        self.nodes += nodes;
-        self.bytes += bytes;
-        if self.nodes > self.limits.tree_nodes || self.bytes > self.limits.tree_bytes {
-            return Err(XmlError::Limit { bound: Bound::Tree, at });
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reader::Bound;
 
     fn parse(text: &str) -> Element {
         Element::parse(text.as_bytes(), &Limits::default(), &NsContext::from_pairs([("o", "urn:o")])).unwrap()
