@@ -153,6 +153,13 @@ impl Digest {
     }
 }
 
+/// A SHA-256 digest that was kept.
+impl From<[u8; 32]> for Digest {
+    fn from(value: [u8; 32]) -> Self {
+        Self::from_slice(&value)
+    }
+}
+
 impl AsRef<[u8]> for Digest {
     fn as_ref(&self) -> &[u8] {
         self.as_bytes()

@@ -198,6 +198,12 @@ impl OutContent {
         Self { source, range, in_scope: place.in_scope.clone() }
     }
 
+    /// A package that was kept: its place in `source` and the declarations that were in scope there.
+    pub fn kept(source: Arc<dyn ReadAt>, range: Range<u64>, namespaces: &[(String, String)]) -> Self {
+        let in_scope = NsContext::from_pairs(namespaces.iter().map(|(prefix, uri)| (prefix, uri)));
+        Self { source, range, in_scope }
+    }
+
     /// Writes the package as it stands in the canonical form of our body.
     fn write_canonical(&self, out: &mut dyn Write) -> Result<(), ComposeError> {
         let fragment = BufReader::with_capacity(BUFFER, reader(&*self.source, self.range.clone()));

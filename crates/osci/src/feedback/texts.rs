@@ -28,7 +28,12 @@ impl Language {
     /// The first language of a list (`DesiredLanguages`, blank-separated tags in order of preference) that we speak,
     /// or German.
     pub fn negotiate(desired: &str) -> Self {
-        desired.split_ascii_whitespace().find_map(Self::from_tag).unwrap_or_default()
+        Self::negotiate_or(desired, Self::default())
+    }
+
+    /// As [`negotiate`](Self::negotiate), with another language than German where none is shared.
+    pub fn negotiate_or(desired: &str, otherwise: Self) -> Self {
+        desired.split_ascii_whitespace().find_map(Self::from_tag).unwrap_or(otherwise)
     }
 
     fn from_tag(tag: &str) -> Option<Self> {

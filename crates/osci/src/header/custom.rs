@@ -49,6 +49,17 @@ impl CustomBlock {
         Block::adopt(&self.id, &self.canonical)
     }
 
+    /// A block that was received and kept: its text as it was, whatever namespace it is in. OSCI elements nobody knows count
+    /// as custom blocks too.
+    ///
+    /// # Errors
+    /// If the text is not one well-formed element with an `Id`.
+    pub fn kept(text: impl Into<String>) -> Result<Self, BlockError> {
+        let canonical = text.into();
+        let id = read::attribute(&read::parse(&canonical)?, "Id")?.to_owned();
+        Ok(Self { id, canonical })
+    }
+
     /// A block just read.
     pub(crate) fn received(id: String, canonical: String) -> Self {
         Self { id, canonical }

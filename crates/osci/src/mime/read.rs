@@ -39,6 +39,17 @@ pub struct Part {
 }
 
 impl Part {
+    /// A part that was scanned earlier, described again from what was kept of it.
+    pub fn kept(
+        content_id: String,
+        content_type: String,
+        encoding: Encoding,
+        extra_headers: Vec<Header>,
+        range: Range<u64>,
+    ) -> Self {
+        Self { content_id, content_type, encoding, extra_headers, range }
+    }
+
     /// The decoded bytes of this part of `source`, which must be the scanned one.
     ///
     /// Malformed base64 shows up as an [`io::Error`] of kind `InvalidData`; it is the sender's fault.
