@@ -1,0 +1,40 @@
+//! Fourth stage: what the certificates of a message are worth.
+
+use rohrpost_osci::header::{CertificateEntry, CertificateRole, CertificateUse, NonIntermediaryCertificates};
+use rohrpost_pki::{Certificate, CertificateError, Inspection, Inspector, Use};
+use time::OffsetDateTime;
+
+/// One certificate of a message with its inspection.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Whose certificate it is.
+    pub role: CertificateRole,
+    /// What it is there for.
+    pub purpose: CertificateUse,
+    /// The certificate and what was found, or why it cannot even be read.
+    pub finding: Result<(Certificate, Inspection), CertificateError>,
+}
+
+/// Inspects every certificate of a header, in its order. The same certificate in two roles is inspected for both.
+///
+/// Never refuses anything: what a finding means for an order is decided by whoever executes the order
+/// (OSCI-Transport 1.2, inspection reports).
+pub fn judge(certificates: &NonIntermediaryCertificates, inspector: &Inspector, at: OffsetDateTime) -> Vec<Judged> {
+    certificates.entries().iter().map(|entry| judge_entry(entry, inspector, at)).collect()
+}
+
+fn judge_entry(entry: &CertificateEntry, inspector: &Inspector, at: OffsetDateTime) -> Judged {
+    let finding = Certificate::from_der(&entry.der).map(|certificate| {
+        let inspection = inspector.inspect(&certificate, &[], usage(entry), at);
+        (certificate, inspection)
+    });
+    Judged { role: entry.role, purpose: entry.purpose, finding }
+}
+
+fn usage(entry: &CertificateEntry) -> Use {
+    match (entry.purpose, entry.role) {
+        (CertificateUse::Cipher, _) => Use::Encryption,
+        (CertificateUse::Signature, CertificateRole::OtherAuthor) => Use::ContentSignature,
+        (CertificateUse::Signature, _) => Use::TransportSignature,
+    }
+}
