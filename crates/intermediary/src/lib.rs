@@ -1,1 +1,97 @@
-//! Placeholder.
+//! The intermediary: orders to decisions (OSCI-Transport 1.2, semantics of the intermediary).
+//!
+//! Bytes of a request in, bytes of its answer out. In between: the transport envelope is opened, structure, dialog and
+//! signature are checked, certificates inspected, deliveries acknowledged and the order executed against the store; the
+//! answer is signed and sealed as the request was. One file per order lies in `orders`.
+//!
+//! Deliberately not here: content keys (the intermediary is a blind relay and has no type that could hold one), HTTP, TLS,
+//! SQL, the clock. All methods block; run them on threads that may wait.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use rohrpost_intermediary::{Context, Intermediary, Parts, Settings, TokenAuthority};
+//! # fn parts() -> Parts { unimplemented!() }
+//! # fn request() -> rohrpost_pipeline::spool::Spool { unimplemented!() }
+//!
+//! let intermediary = Intermediary::new(parts(), Settings::default());
+//! let context = Context { now: time::macros::datetime!(2026-11-24 12:00 UTC), correlation_id: "c1".to_owned() };
+//! let handled = intermediary.handle(request(), &context);
+//! println!("{} bytes for {}", handled.answer.len(), handled.order);
+//! ```
+
+mod answer;
+mod certificates;
+mod counters;
+mod dialogs;
+mod entrance;
+mod handle;
+mod message_ids;
+mod orders;
+mod settings;
+
+use std::sync::Arc;
+
+use rohrpost_crypto::Random;
+use rohrpost_crypto::policy::Policy;
+use rohrpost_pipeline::keyring::KeyRing;
+use rohrpost_pipeline::spool::SpoolDir;
+use rohrpost_pki::Inspector;
+use rohrpost_store::Store;
+use time::OffsetDateTime;
+
+pub use counters::Counts;
+pub use handle::{Context, Handled, Outcome};
+pub use message_ids::{MessageIdAuthority, TokenAuthority};
+pub use settings::{Settings, SignatureDemand};
+
+use counters::Counters;
+use dialogs::DialogRegistry;
+
+/// What an intermediary is made of.
+pub struct Parts {
+    /// Its cipher and signature key pairs.
+    pub keys: KeyRing,
+    /// Issues and recognises message ids.
+    pub message_ids: Arc<dyn MessageIdAuthority>,
+    /// Keeps everything durable.
+    pub store: Arc<dyn Store>,
+    /// Inspects certificates.
+    pub inspector: Arc<Inspector>,
+    /// Judges algorithms and keys.
+    pub policy: Arc<Policy>,
+    /// Where opened messages and answers are written.
+    pub spools: SpoolDir,
+    /// Challenges, conversation ids, session keys.
+    pub random: Arc<dyn Random>,
+}
+
+/// An intermediary at work. Share it between threads.
+pub struct Intermediary {
+    parts: Parts,
+    settings: Settings,
+    dialogs: DialogRegistry,
+    counters: Counters,
+}
+
+impl Intermediary {
+    /// An intermediary without open dialogs.
+    pub fn new(parts: Parts, settings: Settings) -> Self {
+        let dialogs = DialogRegistry::new(settings.dialog_timeout, settings.max_dialogs);
+        Self { parts, settings, dialogs, counters: Counters::default() }
+    }
+
+    /// The store, for jobs beside the orders.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.store
+    }
+
+    /// Forgets dialogs that rested too long. Call it now and then.
+    pub fn expire_dialogs(&self, now: OffsetDateTime) {
+        self.dialogs.expire(now);
+    }
+
+    /// Private-key operations since the start, and open dialogs.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts(self.dialogs.len())
+    }
+}

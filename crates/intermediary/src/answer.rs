@@ -1,0 +1,219 @@
+//! From what came of an order to the bytes of the answer (OSCI-Transport 1.2, responses): feedback, control block, what is
+//! handed out; signed if the request was, sealed if the request was.
+
+use std::sync::Arc;
+
+use rohrpost_crypto::{Digest, DigestAlgorithm};
+use rohrpost_osci::card::ProcessCardBundle;
+use rohrpost_osci::compose::{OutAttachment, OutContent, OutDelivery, Outgoing, Signing};
+use rohrpost_osci::envelope::SignedBy;
+use rohrpost_osci::feedback::{Code, Feedback};
+use rohrpost_osci::header::{
+    CertificateEntry, CertificateRole, CertificateUse, CustomBlock, Feature, FeatureDescription,
+    IntermediaryCertificates, NonIntermediaryCertificates,
+};
+use rohrpost_osci::ids::Challenge;
+use rohrpost_osci::message::{
+    Request, ResponseHeader, ResponseToExitDialog, ResponseToFetchDelivery, ResponseToFetchProcessCard,
+    ResponseToGetMessageId, ResponseToInitDialog, ResponseToStoreDelivery,
+};
+use rohrpost_osci::mime::Part;
+use rohrpost_osci::source::ReadAt;
+use rohrpost_pipeline::seal::{Recipient, SealError, seal};
+use rohrpost_pipeline::spool::Spool;
+use rohrpost_pki::Certificate;
+use rohrpost_store::{Attachment, StoredDelivery};
+use time::OffsetDateTime;
+
+use crate::Intermediary;
+use crate::certificates::Judgement;
+use crate::entrance::{Entrance, no_client_certificate};
+use crate::handle::{Handled, Outcome, Received, Stop};
+use crate::orders::{Done, HandOut, bundle};
+
+/// What we can do, announced in every answer (OSCI-Transport 1.2, FeatureDescription).
+const FEATURES: [Feature; 5] = [
+    Feature::DisableBase64,
+    Feature::OaepEncryption,
+    Feature::Sha3HashAlgorithms,
+    Feature::GcmMode,
+    Feature::TwelveByteIv,
+];
+
+/// Builds the answer; when a delivery is handed out, notes that as soon as the answer is complete.
+pub(crate) fn answer(
+    intermediary: &Intermediary,
+    received: &Received,
+    mut entrance: Entrance<'_>,
+    done: Done,
+    judgement: &Judgement,
+    now: OffsetDateTime,
+) -> Result<Handled, Stop> {
+    let recipient = recipient(received, &entrance)?;
+    let feedback = feedback(received, &entrance, &done, judgement);
+    let header = ResponseHeader {
+        control: entrance.control(Challenge::from_random(intermediary.random())),
+        intermediary: certificates(intermediary, received),
+        features: Some(FeatureDescription::announcing(FEATURES)),
+        ..ResponseHeader::default()
+    };
+    let signer_id = header.intermediary.as_ref().and_then(|own| own.signature.as_ref()).map(|entry| entry.id.clone());
+    let executed = feedback.is_executed();
+    let codes = feedback.entries().iter().filter_map(|entry| entry.code.known()).map(Code::number).collect();
+    let handed_out = match &done.hand_out {
+        HandOut::Delivery(delivery) => Some(delivery.card.message_id.clone()),
+        _ => None,
+    };
+    let outgoing = compose(&received.request, header, feedback, done.hand_out, now)?;
+    let answer = intermediary.write(received, &outgoing, recipient, signer_id.as_deref())?;
+    if let Some(id) = handed_out {
+        intermediary.parts.store.mark_forwarded(&id, now).map_err(Stop::internal)?;
+        if let Some(dialog) = entrance.dialog() {
+            dialog.hand_out(id);
+        }
+    }
+    remember(intermediary, entrance, executed, &answer, now);
+    let outcome = if executed { Outcome::Executed } else { Outcome::Refused };
+    Ok(Handled { answer, order: received.request.message_type().name(), outcome, codes })
+}
+
+/// Whom the answer is sealed for: the client of this request, or of its dialog.
+fn recipient(received: &Received, entrance: &Entrance<'_>) -> Result<Option<Certificate>, Stop> {
+    if !received.is_encrypted() {
+        return Ok(None);
+    }
+    let sent = received.request.header().certificates.first(CertificateRole::Originator, CertificateUse::Cipher);
+    let der = sent.map(|entry| Arc::from(entry.der.as_slice())).or_else(|| entrance.client());
+    let der = der.ok_or_else(no_client_certificate)?;
+    Certificate::from_der(&der).map(Some).map_err(|error| Stop::new(Code::ClientCipherCertificateCheckFailed, error))
+}
+
+fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement: &Judgement) -> Feedback {
+    let success = if entrance.stays_open() { Code::ExecutedDialogOpen } else { Code::ExecutedDialogClosed };
+    let mut feedback = Feedback::new(done.refusal().unwrap_or(success), received.language);
+    for code in done.codes.iter().chain(&judgement.warnings) {
+        feedback.add(*code);
+    }
+    feedback
+}
+
+/// Signed answers carry the certificate they are signed with; clients that were not configured with it need it.
+fn certificates(intermediary: &Intermediary, received: &Received) -> Option<IntermediaryCertificates> {
+    let pair = intermediary.parts.keys.signature().filter(|_| received.verified.is_signed())?;
+    let signature =
+        CertificateEntry::new(CertificateRole::Intermediary, CertificateUse::Signature, 0, pair.certificate.der());
+    Some(IntermediaryCertificates { cipher: None, signature: Some(signature) })
+}
+
+fn compose(
+    request: &Request,
+    header: ResponseHeader,
+    feedback: Feedback,
+    hand_out: HandOut,
+    now: OffsetDateTime,
+) -> Result<Outgoing, Stop> {
+    let outgoing = match request {
+        Request::InitDialog(_) => ResponseToInitDialog { header, feedback }.compose(),
+        Request::ExitDialog(_) => ResponseToExitDialog { header, feedback }.compose(),
+        Request::GetMessageId(_) => {
+            let message_id = if let HandOut::MessageId(id) = hand_out { Some(id) } else { None };
+            ResponseToGetMessageId { header, feedback, message_id }.compose()
+        }
+        Request::StoreDelivery(_) => {
+            let card = if let HandOut::Card(card) = hand_out { Some(*card) } else { None };
+            ResponseToStoreDelivery { header, feedback, card }.compose()
+        }
+        Request::FetchDelivery(order) => {
+            let selection = Some(order.selection.clone());
+            let HandOut::Delivery(delivery) = hand_out else {
+                return ResponseToFetchDelivery { header, feedback, selection, card: None }
+                    .compose(None)
+                    .map_err(Stop::internal);
+            };
+            let (header, card, delivery) = handed_out(header, *delivery, now)?;
+            ResponseToFetchDelivery { header, feedback, selection, card: Some(card) }.compose(Some(delivery))
+        }
+        Request::FetchProcessCard(order) => {
+            let selection = Some(order.selection.clone());
+            let cards = if let HandOut::Cards(cards) = hand_out { cards } else { Vec::new() };
+            ResponseToFetchProcessCard { header, feedback, selection, cards }.compose()
+        }
+        other => return Err(Stop::internal(format!("{} has no answer", other.message_type()))),
+    };
+    outgoing.map_err(Stop::internal)
+}
+
+/// What was stored, as it goes out: content, attachments, certificates and custom blocks unchanged
+/// (OSCI-Transport 1.2, what an intermediary must preserve), and the card with the stamp of this moment.
+fn handed_out(
+    mut header: ResponseHeader,
+    delivery: StoredDelivery,
+    now: OffsetDateTime,
+) -> Result<(ResponseHeader, ProcessCardBundle, OutDelivery), Stop> {
+    if let Some(text) = &delivery.certificates {
+        header.certificates = NonIntermediaryCertificates::from_text(text).map_err(Stop::internal)?;
+    }
+    header.custom =
+        delivery.custom_headers.iter().map(CustomBlock::kept).collect::<Result<_, _>>().map_err(Stop::internal)?;
+    let mut card = delivery.card;
+    card.received = None;
+    if card.forwarded.is_none() {
+        card.forwarded = Some(now);
+        card.modified = now;
+    }
+    let content = &delivery.content;
+    let package = OutContent::kept(Arc::clone(&delivery.body), content.range.clone(), &content.namespaces);
+    let attachments =
+        delivery.attachments.iter().map(|attachment| out_attachment(&delivery.body, attachment)).collect();
+    Ok((header, bundle(card), OutDelivery { package, attachments }))
+}
+
+fn out_attachment(body: &Arc<dyn ReadAt>, stored: &Attachment) -> OutAttachment {
+    let part = Part::kept(
+        stored.content_id.clone(),
+        stored.content_type.clone(),
+        stored.encoding,
+        stored.extra_headers.clone(),
+        stored.range.clone(),
+    );
+    OutAttachment::received(Arc::clone(body), &part, stored.length, Some(Digest::from(stored.sha256)))
+}
+
+fn remember(intermediary: &Intermediary, entrance: Entrance<'_>, executed: bool, answer: &Spool, now: OffsetDateTime) {
+    match entrance {
+        Entrance::Opening { dialog, .. } if executed => intermediary.dialogs.insert(*dialog, answer, now),
+        Entrance::Within { mut open, .. } => open.keep_answer(answer),
+        _ => {}
+    }
+}
+
+impl Intermediary {
+    fn write(
+        &self,
+        received: &Received,
+        outgoing: &Outgoing,
+        recipient: Option<Certificate>,
+        signer_id: Option<&str>,
+    ) -> Result<Spool, Stop> {
+        let pair = self.parts.keys.signature().filter(|_| received.verified.is_signed());
+        let signing = pair.map(|pair| Signing {
+            signer: pair.key.as_ref(),
+            by: SignedBy::Supplier,
+            certificate_id: signer_id,
+            digest: DigestAlgorithm::Sha256,
+        });
+        let recipient = received.opened().protection().zip(recipient).map(|(protection, certificate)| Recipient {
+            certificate,
+            encryption: protection.encryption.for_answer(received.request.header().features.as_ref()),
+        });
+        let parts = &self.parts;
+        let answer = seal(outgoing, signing.as_ref(), recipient.as_ref(), &parts.spools, parts.random.as_ref());
+        if signing.is_some() {
+            self.counters.signed();
+        }
+        answer.map_err(|error| match error {
+            SealError::Recipient => Stop::new(Code::ClientCipherCertificateCheckFailed, error),
+            error => Stop::internal(error),
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What a finding about a certificate means for an order: codes for the client, entries for card and log
+//! (OSCI-Transport 1.2, feedback codes for certificates; inspection reports).
+
+use rohrpost_audit::{Leaf, Role as LeafRole, Verdict as LeafVerdict};
+use rohrpost_osci::card::{self, Timestamp};
+use rohrpost_osci::feedback::{Code, Level, Severity};
+use rohrpost_osci::header::{CertificateRole, CertificateUse};
+use rohrpost_pipeline::judge::{Judged, judge};
+use rohrpost_pki::{CertType, Inspection, MathResult, OfflineResult, Verdict};
+use time::OffsetDateTime;
+
+use crate::Intermediary;
+use crate::handle::{Received, Stop};
+
+/// The codes one role of a certificate can cause.
+struct RoleCodes {
+    outside_validity: Code,
+    corrupted: Code,
+    incomplete: Code,
+}
+
+fn codes_of(role: CertificateRole, purpose: CertificateUse) -> RoleCodes {
+    use CertificateRole as R;
+    use CertificateUse as U;
+    let (outside_validity, corrupted) = match (role, purpose) {
+        (R::Originator, U::Cipher) => {
+            (Code::ClientCipherCertificateOutsideValidity, Code::ClientCipherCertificateCorrupted)
+        }
+        (R::Originator, U::Signature) => {
+            (Code::ClientSignatureCertificateOutsideValidity, Code::ClientSignatureCertificateCorrupted)
+        }
+        (R::OtherAuthor, U::Cipher) => {
+            (Code::AuthorCipherCertificateOutsideValidity, Code::AuthorCipherCertificateCorrupted)
+        }
+        (R::OtherAuthor, U::Signature) => {
+            (Code::AuthorSignatureCertificateOutsideValidity, Code::AuthorSignatureCertificateCorrupted)
+        }
+        (R::Addressee, U::Cipher) => {
+            (Code::RecipientCipherCertificateOutsideValidity, Code::RecipientCipherCertificateCorrupted)
+        }
+        (R::Addressee, U::Signature) => {
+            (Code::RecipientSignatureCertificateOutsideValidity, Code::RecipientSignatureCertificateCorrupted)
+        }
+        (R::OtherReader | R::Intermediary, _) => {
+            (Code::ReaderCipherCertificateOutsideValidity, Code::ReaderCipherCertificateCorrupted)
+        }
+    };
+    let incomplete = match (role, purpose) {
+        (R::Originator, U::Cipher) => Code::ClientCipherCertificateCheckIncomplete,
+        _ => Code::CertificateCheckIncomplete,
+    };
+    RoleCodes { outside_validity, corrupted, incomplete }
+}
+
+/// The code this finding causes, if any. A certificate that is unfit for its use without being corrupted or outside its
+/// validity (wrong usage, weak key) has no code of its own: the check counts as not completed, the report says why.
+pub(crate) fn code(judged: &Judged) -> Option<Code> {
+    let codes = codes_of(judged.role, judged.purpose);
+    let Ok((_, inspection)) = &judged.finding else { return Some(codes.incomplete) };
+    if inspection.math == MathResult::Corrupted {
+        Some(codes.corrupted)
+    } else if inspection.is_outside_validity() {
+        Some(codes.outside_validity)
+    } else if inspection.verdict == Verdict::Valid {
+        None
+    } else {
+        Some(codes.incomplete)
+    }
+}
+
+/// The entry of the inspection report, for certificates that could be read.
+pub(crate) fn report(judged: &Judged, at: OffsetDateTime) -> Option<card::Inspection> {
+    let (_, inspection) = judged.finding.as_ref().ok()?;
+    Some(card_entry(inspection, at))
+}
+
+fn card_entry(found: &Inspection, at: OffsetDateTime) -> card::Inspection {
+    card::Inspection {
+        timestamp: Timestamp::Plain(at.into()),
+        subject_name: found.subject.clone(),
+        issuer_name: found.issuer.clone(),
+        serial_number: found.serial.clone(),
+        certificate_type: Some(match found.cert_type {
+            CertType::Advanced => card::CertificateType::Advanced,
+            CertType::Qualified => card::CertificateType::Qualified,
+            CertType::Accredited => card::CertificateType::Accredited,
+            CertType::Unknown => card::CertificateType::Unknown,
+        }),
+        math: match found.math {
+            MathResult::Ok => card::MathResult::Ok,
+            MathResult::Corrupted => card::MathResult::Corrupted,
+            MathResult::Indeterminate => card::MathResult::Indeterminate,
+        },
+        offline: match found.offline {
+            OfflineResult::Valid => card::OfflineResult::Valid,
+            OfflineResult::Invalid => card::OfflineResult::Invalid,
+            OfflineResult::Indeterminate => card::OfflineResult::Indeterminate,
+        },
+        online: None,
+    }
+}
+
+/// Notes the certificate in an entry of the log.
+pub(crate) fn note(judged: &Judged, leaf: &mut Leaf) {
+    use CertificateRole as R;
+    use CertificateUse as U;
+    let Ok((certificate, inspection)) = &judged.finding else { return };
+    let role = match (judged.role, judged.purpose) {
+        (R::Originator, U::Cipher) => LeafRole::OriginatorCipher,
+        (R::Originator, U::Signature) => LeafRole::OriginatorSignature,
+        (R::Addressee, U::Cipher) => LeafRole::AddresseeCipher,
+        (R::Addressee, U::Signature) => LeafRole::AddresseeSignature,
+        (R::OtherAuthor, U::Cipher) => LeafRole::AuthorCipher,
+        (R::OtherAuthor, U::Signature) => LeafRole::AuthorSignature,
+        (R::OtherReader, _) => LeafRole::ReaderCipher,
+        (R::Intermediary, _) => LeafRole::Intermediary,
+    };
+    let verdict = match inspection.verdict {
+        Verdict::Valid => LeafVerdict::Valid,
+        Verdict::Indeterminate => LeafVerdict::Indeterminate,
+        Verdict::Invalid => LeafVerdict::Invalid,
+    };
+    leaf.add_certificate(role, (*certificate.fingerprint().as_bytes()).into(), Some(verdict));
+}
+
+/// What the certificates of a request mean for it.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    /// Every certificate with its finding.
+    pub(crate) certificates: Vec<Judged>,
+    /// Codes that warn.
+    pub(crate) warnings: Vec<Code>,
+    /// The first code that refuses the order.
+    pub(crate) refusal: Option<Code>,
+}
+
+impl Intermediary {
+    /// Inspects the certificates of the header.
+    ///
+    /// # Errors
+    /// A fault if the client's cipher certificate is corrupted: there is nobody then to answer to.
+    pub(crate) fn judge(&self, received: &Received, now: OffsetDateTime) -> Result<Judgement, Stop> {
+        let certificates = judge(&received.request.header().certificates, &self.parts.inspector, now);
+        let mut judgement = Judgement::default();
+        for code in certificates.iter().filter_map(code) {
+            match (code.level(), code.severity()) {
+                (Level::Message, _) => {
+                    return Err(Stop::new(code, "the client's cipher certificate is not acceptable"));
+                }
+                (_, Severity::Error) => judgement.refusal = judgement.refusal.or(Some(code)),
+                _ if !judgement.warnings.contains(&code) => judgement.warnings.push(code),
+                _ => {}
+            }
+        }
+        judgement.certificates = certificates;
+        Ok(judgement)
+    }
+}

@@ -1,0 +1,240 @@
+//! From the bytes of a request to the bytes of its answer, in the processing order of the protocol
+//! (OSCI-Transport 1.2, processing a request).
+
+use std::error::Error;
+
+use rohrpost_audit::{Event, Leaf, Subject, Verdict, VerdictEntry};
+use rohrpost_osci::fault::Fault;
+use rohrpost_osci::feedback::{Code, Language};
+use rohrpost_osci::message::{MessageError, Request};
+use rohrpost_pipeline::open::{Opened, open};
+use rohrpost_pipeline::read::{Read, read};
+use rohrpost_pipeline::spool::Spool;
+use rohrpost_pipeline::verify::{SignatureState, Signer, Verified, verify};
+use time::OffsetDateTime;
+use tracing::debug;
+
+use crate::entrance::{Entered, Entrance};
+use crate::{Intermediary, answer, orders};
+
+/// The circumstances of a request.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The time everything about this request is judged by.
+    pub now: OffsetDateTime,
+    /// Under which name logs and messages speak of the request.
+    pub correlation_id: String,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Handled {
+    /// The answer: a complete MIME message, faults included.
+    pub answer: Spool,
+    /// The order, by its message type; `unreadable` if it was not understood that far.
+    pub order: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The codes of the answer, in its order.
+    pub codes: Vec<u16>,
+}
+
+/// How an order ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Carried out, perhaps with warnings.
+    Executed,
+    /// Understood and refused.
+    Refused,
+    /// Answered with a SOAP fault.
+    Fault,
+}
+
+/// Ends a request with a SOAP fault. The cause stays with us.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) code: Code,
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+impl Stop {
+    pub(crate) fn new(code: Code, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { code, cause: cause.into() }
+    }
+
+    /// Our own failure.
+    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(Code::InternalError, cause)
+    }
+}
+
+/// What is known of a request before its order is executed.
+pub(crate) struct Received {
+    pub(crate) verified: Verified,
+    pub(crate) request: Request,
+    pub(crate) language: Language,
+}
+
+impl Received {
+    pub(crate) fn opened(&self) -> &Opened {
+        self.verified.read().opened()
+    }
+
+    /// URIs of the algorithms the request was protected with, for the log.
+    pub(crate) fn algorithms(&self) -> Vec<String> {
+        let mut uris = Vec::new();
+        if let Some(protection) = self.opened().protection() {
+            uris.push(protection.encryption.cipher.uri().to_owned());
+            uris.push(protection.encryption.transport.uri().to_owned());
+        }
+        if let SignatureState::Covered { proof, .. } = self.verified.signature() {
+            uris.push(proof.algorithm().uri().to_owned());
+            uris.extend(proof.digests().iter().map(|digest| digest.uri().to_owned()));
+        }
+        uris
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.opened().protection().is_some()
+    }
+}
+
+impl Intermediary {
+    /// Handles one request. There is always an answer.
+    pub fn handle(&self, request: Spool, context: &Context) -> Handled {
+        let mut order = "unreadable";
+        let mut language = self.settings.default_language;
+        match self.try_handle(request, context, &mut order, &mut language) {
+            Ok(handled) => handled,
+            Err(stop) => self.fault(&stop, order, language),
+        }
+    }
+
+    fn try_handle(
+        &self,
+        request: Spool,
+        context: &Context,
+        order: &mut &'static str,
+        language: &mut Language,
+    ) -> Result<Handled, Stop> {
+        let now = context.now;
+        let read = self.open_and_read(request, now)?;
+        *order = read.envelope().message_type().name();
+        let request = Request::parse(read.envelope()).map_err(refuse_message)?;
+        *language = self.language(&request);
+        if matches!(request, Request::StoreDelivery(_)) && !read.envelope().reserved_ids().is_empty() {
+            return Err(Stop::new(Code::NotAMessage, "the content uses Ids of our own header blocks"));
+        }
+        let encrypted = read.opened().protection().is_some();
+        let mut shared = None;
+        let entrance = match self.enter(&request, encrypted, now, &mut shared)? {
+            Entered::Proceed(entrance) => entrance,
+            Entered::Again(answer) => return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: vec![] }),
+        };
+        let verified = self.verify(read, &entrance, now);
+        let received = Received { verified, request, language: *language };
+        self.execute(received, entrance, context)
+    }
+
+    fn open_and_read(&self, request: Spool, now: OffsetDateTime) -> Result<Read, Stop> {
+        let parts = &self.parts;
+        let opened = open(request, &parts.keys, &parts.policy, now, &parts.spools, &*parts.random, &self.settings.mime)
+            .map_err(|error| Stop::new(error.code(), error))?;
+        if opened.protection().is_some() {
+            self.counters.decrypted();
+        }
+        read(opened, &self.settings.envelope).map_err(|error| Stop::new(error.code(), error))
+    }
+
+    fn verify(&self, read: Read, entrance: &Entrance<'_>, now: OffsetDateTime) -> Verified {
+        let remembered = entrance.remembered_signer();
+        let signer = Signer::Client { remembered: remembered.as_deref() };
+        verify(read, signer, &self.parts.policy, now, &self.settings.envelope)
+    }
+
+    /// Executes the order, unless its signature forbids, and answers it.
+    fn execute(&self, received: Received, mut entrance: Entrance<'_>, context: &Context) -> Result<Handled, Stop> {
+        let judged = self.judge(&received, context.now)?;
+        let refusal = self.signature_refusal(&received).or(judged.refusal);
+        let order = orders::Order {
+            intermediary: self,
+            received: &received,
+            judged: &judged.certificates,
+            warnings: &judged.warnings,
+            context,
+        };
+        let done = match refusal {
+            Some(code) => orders::Done::refused(code),
+            None => {
+                entrance.acknowledge(self.parts.store.as_ref(), context.now)?;
+                order.execute(&mut entrance)?
+            }
+        };
+        self.note_refusal(&received, &done, context)?;
+        answer::answer(self, &received, entrance, done, &judged, context.now)
+    }
+
+    /// The code that a missing, incomplete or wrong signature costs.
+    fn signature_refusal(&self, received: &Received) -> Option<Code> {
+        match received.verified.signature() {
+            SignatureState::Covered { .. } => None,
+            SignatureState::Refused(refusal) => {
+                debug!(reason = %refusal, "transport signature refused");
+                Some(refusal.code())
+            }
+            _ => self.settings.signatures.covers(received.request.message_type()).then_some(Code::SignatureMissing),
+        }
+    }
+
+    /// An order with a message id that was refused leaves a trace for auditors.
+    fn note_refusal(&self, received: &Received, done: &orders::Done, context: &Context) -> Result<(), Stop> {
+        let Request::StoreDelivery(order) = &received.request else { return Ok(()) };
+        let Some(code) = done.refusal() else { return Ok(()) };
+        let mut leaf = Leaf::new(context.now, Event::Refused);
+        leaf.message_id = order.message_id.as_ref().map(|id| id.as_str().to_owned());
+        leaf.order = Some("storeDelivery".to_owned());
+        leaf.correlation = Some(context.correlation_id.clone());
+        leaf.feedback = vec![code.number()];
+        leaf.verdicts = signature_verdict(&received.verified);
+        self.parts.store.record(leaf).map_err(Stop::internal)?;
+        Ok(())
+    }
+
+    fn language(&self, request: &Request) -> Language {
+        match &request.header().languages {
+            Some(desired) => Language::negotiate_or(&desired.tags().join(" "), self.settings.default_language),
+            None => self.settings.default_language,
+        }
+    }
+
+    fn fault(&self, stop: &Stop, order: &'static str, language: Language) -> Handled {
+        debug!(code = %stop.code, cause = %stop.cause, "answered with a fault");
+        let fault = Fault::new(stop.code, language);
+        let bytes = fault.write(Vec::new()).expect("writing to memory does not fail");
+        let answer = Spool::from_bytes(bytes);
+        Handled { answer, order, outcome: Outcome::Fault, codes: vec![stop.code.number()] }
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.parts.random.fill(&mut bytes);
+        bytes
+    }
+}
+
+pub(crate) fn signature_verdict(verified: &Verified) -> Vec<VerdictEntry> {
+    let verdict = match verified.signature() {
+        SignatureState::Covered { .. } => Verdict::Valid,
+        SignatureState::Refused(_) => Verdict::Invalid,
+        _ => return Vec::new(),
+    };
+    vec![VerdictEntry { subject: Subject::TransportSignature, verdict }]
+}
+
+fn refuse_message(error: MessageError) -> Stop {
+    let code = match &error {
+        MessageError::WrongDirection(_) | MessageError::NotSupported(_) => Code::NotAnOrder,
+        _ => Code::NotAMessage,
+    };
+    Stop::new(code, error)
+}

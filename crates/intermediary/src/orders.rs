@@ -1,0 +1,99 @@
+//! The orders, one file each: what they demand, and what they do to the store.
+
+mod exit_dialog;
+mod fetch_delivery;
+mod fetch_process_card;
+mod get_message_id;
+mod store_delivery;
+
+pub(crate) use fetch_process_card::bundle;
+use rohrpost_osci::card::ProcessCardBundle;
+use rohrpost_osci::feedback::{Code, Severity};
+use rohrpost_osci::ids::MessageId;
+use rohrpost_osci::message::Request;
+use rohrpost_pipeline::judge::Judged;
+use rohrpost_store::{Fingerprint, StoredDelivery};
+
+use crate::Intermediary;
+use crate::entrance::Entrance;
+use crate::handle::{Context, Received, Stop};
+
+/// What an order knows of its request.
+pub(crate) struct Order<'a> {
+    pub(crate) intermediary: &'a Intermediary,
+    pub(crate) received: &'a Received,
+    pub(crate) judged: &'a [Judged],
+    pub(crate) warnings: &'a [Code],
+    pub(crate) context: &'a Context,
+}
+
+/// What came of an order: the codes beside success and the certificates' warnings, and what the answer hands out.
+pub(crate) struct Done {
+    pub(crate) codes: Vec<Code>,
+    pub(crate) hand_out: HandOut,
+}
+
+/// What an answer hands out beside its feedback.
+pub(crate) enum HandOut {
+    Nothing,
+    MessageId(MessageId),
+    Card(Box<ProcessCardBundle>),
+    Delivery(Box<StoredDelivery>),
+    Cards(Vec<ProcessCardBundle>),
+}
+
+impl Done {
+    /// Carried out, nothing to hand out.
+    pub(crate) fn plain() -> Self {
+        Self::with(HandOut::Nothing)
+    }
+
+    /// Carried out.
+    pub(crate) fn with(hand_out: HandOut) -> Self {
+        Self { codes: Vec::new(), hand_out }
+    }
+
+    /// Not carried out.
+    pub(crate) fn refused(code: Code) -> Self {
+        Self { codes: vec![code], hand_out: HandOut::Nothing }
+    }
+
+    /// Carried out, with a warning where `condition` holds.
+    pub(crate) fn warning_if(mut self, condition: bool, code: Code) -> Self {
+        self.codes.extend(condition.then_some(code));
+        self
+    }
+
+    /// The code that says why the order was not carried out.
+    pub(crate) fn refusal(&self) -> Option<Code> {
+        self.codes.iter().copied().find(|code| code.severity() == Severity::Error)
+    }
+}
+
+impl Order<'_> {
+    /// Executes the order. Refusals that the client is told in a regular answer are `Ok`.
+    pub(crate) fn execute(&self, entrance: &mut Entrance<'_>) -> Result<Done, Stop> {
+        if matches!(entrance, Entrance::Stranded { .. }) {
+            return Ok(Done::refused(Code::ExplicitDialogNeeded));
+        }
+        match &self.received.request {
+            Request::InitDialog(_) => Ok(Done::plain()),
+            Request::ExitDialog(_) => Ok(exit_dialog::execute()),
+            Request::GetMessageId(_) => Ok(get_message_id::execute(self)),
+            Request::StoreDelivery(order) => store_delivery::execute(self, order),
+            Request::FetchDelivery(order) => fetch_delivery::execute(self, order, entrance),
+            Request::FetchProcessCard(order) => fetch_process_card::execute(self, order, entrance),
+            other => Err(Stop::new(Code::NotAnOrder, format!("{} has no executor", other.message_type()))),
+        }
+    }
+
+    /// The mailbox of the client, proven by its encrypted dialog (OSCI-Transport 1.2, authentication); `None` where
+    /// nothing is proven.
+    fn proven_mailbox(&self, entrance: &mut Entrance<'_>) -> Option<Fingerprint> {
+        let allowed_in_clear = self.intermediary.settings.dangerous_fetch_without_encryption;
+        let is_encrypted = self.received.is_encrypted();
+        let dialog = entrance.dialog()?;
+        let proven = dialog.is_encrypted() && is_encrypted;
+        (proven || allowed_in_clear).then(|| Fingerprint::of_der(&dialog.client().cipher_certificate))
+    }
+}

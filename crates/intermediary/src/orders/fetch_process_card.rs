@@ -1,0 +1,62 @@
+//! FetchProcessCard: the cards of deliveries the client sent or was sent (OSCI-Transport 1.2, selecting process cards).
+
+use rohrpost_osci::card::{InspectionReport, ProcessCard, ProcessCardBundle, Timestamp};
+use rohrpost_osci::feedback::Code;
+use rohrpost_osci::message::FetchProcessCard;
+use rohrpost_osci::selection::{self, CardFilter, Role};
+use rohrpost_store::{Card, CardRole, CardRule, CardSelection};
+
+use super::{Done, HandOut, Order};
+use crate::entrance::Entrance;
+use crate::handle::Stop;
+
+pub(super) fn execute(
+    order: &Order<'_>,
+    request: &FetchProcessCard,
+    entrance: &mut Entrance<'_>,
+) -> Result<Done, Stop> {
+    let Some(requester) = order.proven_mailbox(entrance) else { return Ok(Done::refused(Code::OrderFailed)) };
+    let own_limit = order.intermediary.settings.max_cards_per_answer;
+    let limit = request.selection.limit.map_or(own_limit, |wanted| own_limit.min(wanted.get() as usize));
+    let rule = rule(&request.selection.rule);
+    let page = order.intermediary.parts.store.cards(&requester, &rule, limit).map_err(Stop::internal)?;
+    if page.cards.is_empty() {
+        return Ok(Done::refused(Code::NoMatchingProcessCard));
+    }
+    let cards = page.cards.into_iter().map(bundle).collect();
+    Ok(Done::with(HandOut::Cards(cards)).warning_if(page.more, Code::FurtherProcessCards))
+}
+
+fn rule(wanted: &selection::CardRule) -> CardRule<'_> {
+    let filtered = |selection, filter: &CardFilter| CardRule {
+        selection,
+        role: match filter.role {
+            None => CardRole::Any,
+            Some(Role::Originator) => CardRole::Originator,
+            Some(Role::Addressee) => CardRole::Addressee,
+        },
+        no_reception: filter.no_reception,
+    };
+    match wanted {
+        selection::CardRule::All => CardRule::ALL,
+        selection::CardRule::ByIds(ids) => CardRule { selection: CardSelection::Ids(ids), ..CardRule::ALL },
+        selection::CardRule::Accepted(filter) => filtered(CardSelection::AcceptedSince(filter.since.at()), filter),
+        selection::CardRule::Modified(filter) => filtered(CardSelection::ModifiedSince(filter.since.at()), filter),
+    }
+}
+
+/// A stored card as it goes out.
+pub(crate) fn bundle(card: Card) -> ProcessCardBundle {
+    let stamp = |time: time::OffsetDateTime| Timestamp::Plain(time.into());
+    ProcessCardBundle {
+        message_id: card.message_id,
+        report: InspectionReport::from_stored(card.inspections),
+        card: ProcessCard {
+            recent_modification: card.modified.into(),
+            creation: Some(stamp(card.created)),
+            forwarding: card.forwarded.map(stamp),
+            reception: card.received.map(stamp),
+            subject: card.subject,
+        },
+    }
+}

@@ -1,0 +1,126 @@
+//! StoreDelivery: into the mailbox of the addressee, durable before anything says "accepted".
+
+use std::io;
+
+use rohrpost_audit::{Event, Leaf};
+use rohrpost_crypto::DigestAlgorithm;
+use rohrpost_osci::card::{InspectionReport, ProcessCard, ProcessCardBundle, Timestamp};
+use rohrpost_osci::envelope::{BlockKind, Envelope};
+use rohrpost_osci::feedback::Code;
+use rohrpost_osci::header::{CertificateRole, CertificateUse};
+use rohrpost_osci::ids::MessageId;
+use rohrpost_osci::message::StoreDelivery;
+use rohrpost_osci::mime::Part;
+use rohrpost_pipeline::open::Opened;
+use rohrpost_pipeline::spool::SpoolParts;
+use rohrpost_store::{AcceptError, Attachment, BodySource, Content, Delivery, Fingerprint};
+
+use super::{Done, HandOut, Order};
+use crate::certificates;
+use crate::handle::{Stop, signature_verdict};
+
+/// A trailing mark that chunked transfer puts behind message ids; an id of ours never ends so.
+pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done, Stop> {
+    let now = order.context.now;
+    let parts = &order.intermediary.parts;
+    let Some(message_id) = &request.message_id else { return Ok(Done::refused(Code::MessageIdMissing)) };
+    if !parts.message_ids.recognises(message_id, now) || parts.store.is_used(message_id).map_err(Stop::internal)? {
+        return Ok(Done::refused(Code::MessageIdIllegal));
+    }
+    let report = InspectionReport::new(
+        &order.judged.iter().filter_map(|judged| certificates::report(judged, now)).collect::<Vec<_>>(),
+    );
+    let delivery = delivery(order, request, message_id, &report)?;
+    match parts.store.accept(delivery) {
+        Ok(()) => {}
+        Err(AcceptError::MessageIdUsed) => return Ok(Done::refused(Code::MessageIdIllegal)),
+        Err(AcceptError::MailboxFull { .. }) => return Ok(Done::refused(Code::OrderFailed)),
+        Err(error) => {
+            tracing::error!(%error, "a delivery could not be stored");
+            return Ok(Done::refused(Code::OrderFailed));
+        }
+    }
+    let card = ProcessCard {
+        recent_modification: now.into(),
+        creation: Some(Timestamp::Plain(now.into())),
+        forwarding: None,
+        reception: None,
+        subject: request.subject.clone(),
+    };
+    Ok(Done::with(HandOut::Card(Box::new(ProcessCardBundle { message_id: message_id.clone(), card, report }))))
+}
+
+fn delivery(
+    order: &Order<'_>,
+    request: &StoreDelivery,
+    message_id: &MessageId,
+    report: &InspectionReport,
+) -> Result<Delivery, Stop> {
+    let envelope = order.received.verified.read().envelope();
+    let opened = order.received.opened();
+    let certificate = |role, purpose| {
+        let entry = request.header.certificates.first(role, purpose);
+        entry.map(|entry| Fingerprint::of_der(&entry.der))
+    };
+    let addressee = certificate(CertificateRole::Addressee, CertificateUse::Cipher)
+        .ok_or_else(|| Stop::new(Code::NotAMessage, "no cipher certificate of the addressee"))?;
+    let attachments = attachments(opened).map_err(Stop::internal)?;
+    let mut delivery = Delivery::new(message_id.clone(), addressee, order.context.now, body(opened)?);
+    delivery.originator = certificate(CertificateRole::Originator, CertificateUse::Cipher);
+    delivery.subject.clone_from(&request.subject);
+    delivery.inspections = report.as_str().to_owned();
+    delivery.certificates = texts(envelope, BlockKind::NonIntermediaryCertificates).next();
+    delivery.custom_headers = texts(envelope, BlockKind::Custom).collect();
+    delivery.content = content(envelope, opened)?;
+    delivery.attachments = attachments;
+    delivery.limits = order.intermediary.settings.mailbox;
+    delivery.leaf = leaf(order);
+    Ok(delivery)
+}
+
+/// The stored body is the opened message itself: a file of the spool changes hands, it is not copied.
+fn body(opened: &Opened) -> Result<BodySource, Stop> {
+    match opened.message().clone().into_parts().map_err(Stop::internal)? {
+        SpoolParts::Memory(bytes) => Ok(BodySource::Inline(bytes)),
+        SpoolParts::File(path, _) => Ok(BodySource::File(path)),
+    }
+}
+
+fn content(envelope: &Envelope, opened: &Opened) -> Result<Content, Stop> {
+    let package =
+        envelope.body().package().ok_or_else(|| Stop::new(Code::NotAMessage, "a delivery without content package"))?;
+    let root = opened.parts().root().range.start;
+    Ok(Content {
+        range: root + package.range.start..root + package.range.end,
+        namespaces: package.in_scope.iter().map(|(prefix, uri)| (prefix.to_owned(), uri.to_owned())).collect(),
+    })
+}
+
+fn attachments(opened: &Opened) -> io::Result<Vec<Attachment>> {
+    opened.parts().attachments().iter().map(|part| attachment(opened, part)).collect()
+}
+
+fn attachment(opened: &Opened, part: &Part) -> io::Result<Attachment> {
+    let mut hasher = DigestAlgorithm::Sha256.hasher();
+    let length = io::copy(&mut part.reader(opened.message()), &mut hasher)?;
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hasher.finish().as_bytes());
+    Ok(Attachment::new(part, length, sha256))
+}
+
+fn texts(envelope: &Envelope, kind: BlockKind) -> impl Iterator<Item = String> + '_ {
+    envelope.blocks_of(kind).map(|block| block.canonical.clone())
+}
+
+fn leaf(order: &Order<'_>) -> Leaf {
+    let mut leaf = Leaf::new(order.context.now, Event::Accepted);
+    leaf.order = Some("storeDelivery".to_owned());
+    leaf.correlation = Some(order.context.correlation_id.clone());
+    for judged in order.judged {
+        certificates::note(judged, &mut leaf);
+    }
+    leaf.verdicts = signature_verdict(&order.received.verified);
+    leaf.algorithms = order.received.algorithms();
+    leaf.feedback = order.warnings.iter().map(|code| code.number()).collect();
+    leaf
+}

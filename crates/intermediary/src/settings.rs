@@ -1,0 +1,74 @@
+//! What an operator decides about the intermediary. Validated values only; where they come from is the binary's business.
+
+use std::collections::BTreeSet;
+
+use rohrpost_osci::dialog::Tolerance;
+use rohrpost_osci::feedback::Language;
+use rohrpost_osci::ns::MessageType;
+use rohrpost_osci::{envelope, mime};
+use rohrpost_store::MailboxLimits;
+use time::Duration;
+
+/// Settings of an [`Intermediary`](crate::Intermediary).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which orders must be signed by the client (9600 otherwise).
+    pub signatures: SignatureDemand,
+    /// How long an explicit dialog may rest before it is forgotten.
+    pub dialog_timeout: Duration,
+    /// How many explicit dialogs are kept at once.
+    pub max_dialogs: usize,
+    /// What is accepted in dialogs although the rules forbid it.
+    pub tolerance: Tolerance,
+    /// Bounds of every mailbox.
+    pub mailbox: MailboxLimits,
+    /// Process cards in one answer at most; more are announced with 3801.
+    pub max_cards_per_answer: usize,
+    /// Language of feedback when the client desires none that we have.
+    pub default_language: Language,
+    /// Answer FetchDelivery and FetchProcessCard without transport encryption. Nobody proves then to own the mailbox.
+    pub dangerous_fetch_without_encryption: bool,
+    /// Bounds of the MIME framing.
+    pub mime: mime::Limits,
+    /// Bounds of the envelope.
+    pub envelope: envelope::Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            signatures: SignatureDemand::None,
+            dialog_timeout: Duration::minutes(20),
+            max_dialogs: 100_000,
+            tolerance: Tolerance::default(),
+            mailbox: MailboxLimits::default(),
+            max_cards_per_answer: 100,
+            default_language: Language::German,
+            dangerous_fetch_without_encryption: false,
+            mime: mime::Limits::default(),
+            envelope: envelope::Limits::default(),
+        }
+    }
+}
+
+/// Which orders must be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignatureDemand {
+    /// None has to.
+    None,
+    /// Those named.
+    Only(BTreeSet<&'static str>),
+    /// Every one.
+    All,
+}
+
+impl SignatureDemand {
+    /// Whether an order of this type must be signed.
+    pub fn covers(&self, order: MessageType) -> bool {
+        match self {
+            Self::None => false,
+            Self::Only(names) => names.contains(order.name()),
+            Self::All => true,
+        }
+    }
+}
