@@ -1,1 +1,25 @@
-fn main() {}
+//! `rohrpost`, the one binary: reads configuration, wires the rooms, runs commands.
+//!
+//! `main` maps a result to an exit code; every command is a function in [`commands`] that takes its checked arguments.
+//! Nothing here is worth a unit test of its own but the layers of the configuration.
+
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod node;
+mod output;
+mod test_pki;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let output = output::Output::new(args.json);
+    match commands::run(args, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.failure(&error),
+    }
+}

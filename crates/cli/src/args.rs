@@ -1,0 +1,250 @@
+//! The command line. Help texts live here and nowhere else.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed for a reason not listed here
+  2  command line, configuration or a file named there is wrong
+  3  the other side could not be reached or broke off
+  4  the intermediary answered, and refused
+  5  nothing found: empty mailbox, no such process card or log entry
+  6  a signature, a proof or the log does not hold";
+
+/// OSCI-Transport 1.2 intermediary, client and auditor's tool.
+#[derive(Debug, Parser)]
+#[command(name = "rohrpost", version, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Args {
+    /// Print JSON for machines instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Two authorities, their intermediary and one message between them, on this machine.
+    Demo(DemoArgs),
+    /// Run the intermediary until SIGTERM or Ctrl-C.
+    Serve(ConfigArgs),
+    /// Store a delivery at an intermediary.
+    Send(SendArgs),
+    /// Fetch a delivery from a mailbox.
+    Fetch(FetchArgs),
+    /// List process cards.
+    Cards(CardsArgs),
+    /// Inspect and prove the message log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Make test certificates, look at certificates.
+    #[command(subcommand)]
+    Certs(CertsCommand),
+    /// Look at configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Where certificates, configuration and data go; a fresh temporary directory if absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// End after the message has travelled instead of staying up.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Address to listen on for OSCI; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(crate) listen: String,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (TOML); see `rohrpost config print-default`.
+    #[arg(long, short, value_name = "FILE", env = "ROHRPOST_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Override one key, e.g. `--set http.listen='["127.0.0.1:8080"]'`. May be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+/// Who we are and whom we talk to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PartyArgs {
+    /// Address of the intermediary, e.g. `http://127.0.0.1:4080/osci`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+    /// Cipher certificate of the intermediary (PEM or DER).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) intermediary_cipher: PathBuf,
+    /// Signature certificate the intermediary must use (PEM or DER); without it any certificate it sends is taken.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) intermediary_signature: Option<PathBuf>,
+    /// Our cipher key pair (PKCS#12).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cipher: PathBuf,
+    /// Our signature key pair (PKCS#12); without it requests are not signed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    /// File whose first line is the PIN of the PKCS#12 files.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin_file: PathBuf,
+    /// Authorities (PEM) to trust for an https address.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_authorities: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    pub(crate) party: PartyArgs,
+    /// Cipher certificate of the addressee: the mailbox (PEM or DER).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
+    /// Subject, readable for the intermediary.
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// File with the content; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) content: PathBuf,
+    /// File to attach. May be repeated.
+    #[arg(long = "attach", value_name = "FILE")]
+    pub(crate) attachments: Vec<PathBuf>,
+    /// Key pair (PKCS#12) of the author who signs the content.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) author: Option<PathBuf>,
+    /// Cipher certificate of a reader; the content is sealed for all readers given. May be repeated.
+    #[arg(long = "reader", value_name = "FILE")]
+    pub(crate) readers: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) party: PartyArgs,
+    /// Folder for contents and attachments.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Only the delivery with this message id.
+    #[arg(long, value_name = "ID", conflicts_with = "since")]
+    pub(crate) message_id: Option<String>,
+    /// The oldest delivery accepted at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Fetch until the mailbox is empty.
+    #[arg(long, conflicts_with_all = ["message_id", "since"])]
+    pub(crate) all: bool,
+    /// Key pair (PKCS#12) of a reader that opens sealed content; our own cipher key is always tried. May be repeated.
+    #[arg(long = "reader", value_name = "FILE")]
+    pub(crate) readers: Vec<PathBuf>,
+    /// Leave the delivery unacknowledged: it will be handed out again.
+    #[arg(long)]
+    pub(crate) no_acknowledge: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CardsArgs {
+    #[command(flatten)]
+    pub(crate) party: PartyArgs,
+    /// Only these message ids. May be repeated.
+    #[arg(long = "message-id", value_name = "ID", conflicts_with_all = ["since", "modified_since"])]
+    pub(crate) message_ids: Vec<String>,
+    /// Deliveries accepted at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME", conflicts_with = "modified_since")]
+    pub(crate) since: Option<String>,
+    /// Cards changed at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) modified_since: Option<String>,
+    /// Only deliveries we sent (`originator`) or that were sent to us (`addressee`); with a time only.
+    #[arg(long, value_parser = ["originator", "addressee"])]
+    pub(crate) role: Option<String>,
+    /// Only deliveries that were not received yet; with a time only.
+    #[arg(long)]
+    pub(crate) unreceived: bool,
+    /// At most this many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check an exported log: every leaf, tile and checkpoint. Needs only the files and the public key.
+    Verify {
+        /// Folder of the export.
+        directory: PathBuf,
+        /// File with the public key, as written by `audit checkpoint --key-to`.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Prove what the log says about one message.
+    Prove {
+        /// The message id.
+        message_id: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Print the newest signed checkpoint.
+    Checkpoint {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Also write the public key to this file.
+        #[arg(long, value_name = "FILE")]
+        key_to: Option<PathBuf>,
+    },
+    /// Write the log as plain files (C2SP tlog-tiles) for auditors.
+    Export {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Folder to write to; an earlier export there is continued.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Make a test authority with key pairs for an intermediary and named parties. Never for production.
+    Generate {
+        /// Folder to write to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Name of a party that gets a cipher and a signature key pair. May be repeated.
+        #[arg(long = "party", value_name = "NAME", default_values = ["intermediary", "alice", "bob"])]
+        parties: Vec<String>,
+        /// Length of the RSA keys in bits.
+        #[arg(long, default_value_t = 3072, value_parser = clap::value_parser!(u32).range(2048..=8192))]
+        bits: u32,
+        /// Days the certificates are valid.
+        #[arg(long, default_value_t = 730)]
+        days: u32,
+    },
+    /// Say what a certificate is and whether it is good for a use.
+    Inspect {
+        /// Certificate (PEM or DER) or PKCS#12 file.
+        file: PathBuf,
+        /// Trusted authorities (PEM). May be repeated.
+        #[arg(long = "anchor", value_name = "FILE")]
+        anchors: Vec<PathBuf>,
+        /// Certificates between authority and end entity (PEM). May be repeated.
+        #[arg(long = "intermediate", value_name = "FILE")]
+        intermediates: Vec<PathBuf>,
+        /// File whose first line is the PIN of a PKCS#12 file.
+        #[arg(long, value_name = "FILE")]
+        pin_file: Option<PathBuf>,
+        /// Judge as of this time (RFC 3339) instead of now.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read a configuration and every file it names, and say what is wrong.
+    Check(ConfigArgs),
+    /// Print the commented default configuration.
+    PrintDefault,
+}

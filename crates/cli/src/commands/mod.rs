@@ -1,0 +1,19 @@
+//! One file per command.
+
+mod config;
+mod serve;
+
+use anyhow::Result;
+
+use crate::args::{Args, Command, ConfigCommand};
+use crate::output::Output;
+
+/// Runs the chosen command to its end.
+pub(crate) fn run(args: Args, output: Output) -> Result<()> {
+    match args.command {
+        Command::Serve(config) => serve::run(&config, output),
+        Command::Config(ConfigCommand::PrintDefault) => config::print_default(output),
+        Command::Config(ConfigCommand::Check(config)) => config::check(&config, output),
+        _ => anyhow::bail!("not wired yet"),
+    }
+}

@@ -1,0 +1,58 @@
+//! `rohrpost serve`: wires store, intermediary and gateway, and runs until it is told to stop.
+
+use anyhow::{Context as _, Result};
+use rohrpost_gateway::Shutdown;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::args::ConfigArgs;
+use crate::config::{self, Config};
+use crate::failure::{Failure, Kind};
+use crate::node::Node;
+use crate::output::Output;
+
+/// Runs the intermediary.
+pub(crate) fn run(args: &ConfigArgs, output: Output) -> Result<()> {
+    let config = config::load(args)?;
+    start_logging(&config)?;
+    for key in config.dangerous() {
+        warn!(key, "a setting that weakens security is on");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config, output))
+}
+
+async fn serve(config: Config, output: Output) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut reload = signal(SignalKind::hangup())?;
+    let node = Node::start(config).await?;
+    let report = json!({ "osci": node.osci_urls(), "management": node.management_url() });
+    output.result(&report, || {
+        format!("OSCI at {}\nhealth and metrics at {}", node.osci_urls().join(", "), node.management_url())
+    })?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => node.reload_certificates(),
+        }
+    }
+    info!("stopping; accepted orders are finished first");
+    match node.stop().await {
+        Shutdown::Finished => Ok(()),
+        _ => Err(Failure::new(Kind::Other, "some orders did not finish in time")
+            .cause("timeouts.shutdown passed")
+            .remedy("nothing acknowledged was lost; clients will ask again")
+            .into()),
+    }
+}
+
+fn start_logging(config: &Config) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
+        .with_context(|| Failure::new(Kind::Configuration, format!("log.level cannot be {:?}", config.log_level)))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if config.log_json { builder.json().try_init() } else { builder.try_init() };
+    started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
+}

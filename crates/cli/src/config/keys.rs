@@ -1,0 +1,82 @@
+//! Key pairs and certificates from the files that a configuration or a command line names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rohrpost_pki::pkcs12::{self, Pin};
+use rohrpost_pki::{Certificate, KeyEntry, pem};
+
+use super::raw::KeyFiles;
+use crate::failure::{Failure, Kind};
+
+/// Reads a key pair; relative paths start at `base`.
+pub(crate) fn key_pair(files: &KeyFiles, base: &Path, name: &str) -> Result<KeyEntry> {
+    let at = |path: &PathBuf| base.join(path);
+    match (&files.pkcs12, &files.pin_file, &files.certificate, &files.key) {
+        (Some(file), Some(pin_file), None, None) => pkcs12_file(&at(file), &at(pin_file)),
+        (None, None, Some(certificate), Some(key)) => pem_files(&at(certificate), &at(key)),
+        _ => Err(wrong(
+            format!("{name} names no key pair"),
+            "give either `pkcs12` and `pin_file`, or `certificate` and `key`",
+        )),
+    }
+}
+
+/// Reads a PKCS#12 file with the PIN in the first line of another file.
+pub(crate) fn pkcs12_file(file: &Path, pin_file: &Path) -> Result<KeyEntry> {
+    let pin = pin(pin_file)?;
+    pkcs12::load(&read(file)?, &pin).with_context(|| {
+        Failure::new(Kind::Configuration, format!("cannot use the key file {}", file.display()))
+            .remedy(format!("check that it is PKCS#12 and that {} holds its PIN", pin_file.display()))
+    })
+}
+
+/// The first line of a PIN file.
+pub(crate) fn pin(file: &Path) -> Result<Pin> {
+    let text = zeroize::Zeroizing::new(fs::read_to_string(file).with_context(|| unreadable(file))?);
+    Ok(Pin::from(text.lines().next().unwrap_or_default()))
+}
+
+/// All certificates of a PEM file, or the one of a DER file.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<Certificate>> {
+    let bytes = read(file)?;
+    let found = pem::certificates(&bytes).with_context(|| no_certificate(file))?;
+    if found.is_empty() {
+        return Err(no_certificate(file).into());
+    }
+    Ok(found)
+}
+
+/// The one certificate of a file.
+pub(crate) fn certificate(file: &Path) -> Result<Certificate> {
+    let mut all = certificates(file)?;
+    Ok(all.swap_remove(0))
+}
+
+fn pem_files(certificate_file: &Path, key_file: &Path) -> Result<KeyEntry> {
+    let key = zeroize::Zeroizing::new(read(key_file)?);
+    KeyEntry::from_pem(&read(certificate_file)?, &key).with_context(|| {
+        let what = format!("{} and {} are no key pair", certificate_file.display(), key_file.display());
+        Failure::new(Kind::Configuration, what)
+            .remedy("give a certificate (PEM) and its unencrypted PKCS#8 key (openssl pkcs8 -topk8 -nocrypt)")
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| unreadable(file))
+}
+
+fn unreadable(file: &Path) -> Failure {
+    Failure::new(Kind::Configuration, format!("cannot read {}", file.display()))
+        .remedy("check the path and the rights of the file")
+}
+
+fn no_certificate(file: &Path) -> Failure {
+    Failure::new(Kind::Configuration, format!("{} holds no usable certificate", file.display()))
+        .remedy("give an X.509 certificate as PEM or DER")
+}
+
+fn wrong(what: String, remedy: &str) -> anyhow::Error {
+    Failure::new(Kind::Configuration, what).remedy(remedy).into()
+}

@@ -1,0 +1,275 @@
+//! The configuration: what was written ([`raw`]), layer upon layer ([`layers`]), becomes what it means ([`Config`]):
+//! validated, typed, every file it names read. Nothing behind this module sees raw input.
+
+pub(crate) mod keys;
+mod layers;
+mod raw;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rohrpost_crypto::SignatureAlgorithm;
+use rohrpost_crypto::policy::Policy;
+use rohrpost_gateway::config::{self as gateway, ClientCertificates, Listener, Tls};
+use rohrpost_intermediary::{Settings, SignatureDemand};
+use rohrpost_osci::feedback::Language;
+use rohrpost_osci::ns::MessageType;
+use rohrpost_pipeline::keyring::{CipherPair, KeyRing, SignaturePair};
+use rohrpost_pipeline::spool::SpoolDir;
+use rohrpost_pki::{Anchors, Certificate, KeyEntry, KeyUsage};
+use rohrpost_store::{MailboxLimits, Retention};
+
+pub(crate) use raw::DEFAULT;
+use raw::RawConfig;
+
+use crate::args::ConfigArgs;
+use crate::failure::{Failure, Kind};
+
+/// A configuration that can be worked with.
+pub(crate) struct Config {
+    pub(crate) data_directory: PathBuf,
+    pub(crate) keys: KeyRing,
+    pub(crate) anchors: Anchors,
+    pub(crate) intermediates: Vec<Certificate>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) settings: Settings,
+    pub(crate) message_id_lifetime: time::Duration,
+    pub(crate) retention: Retention,
+    pub(crate) retention_interval: Duration,
+    pub(crate) gateway: gateway::Config,
+    pub(crate) log_json: bool,
+    pub(crate) log_level: String,
+}
+
+/// Reads file, environment and overrides, and everything they name.
+pub(crate) fn load(args: &ConfigArgs) -> Result<Config> {
+    let raw = raw(args)?;
+    let base = base(args);
+    Config::check(&raw, &base).map_err(|error| match error.downcast_ref::<Failure>() {
+        Some(_) => error,
+        None => error.context(Failure::new(Kind::Configuration, "the configuration cannot be used")),
+    })
+}
+
+/// Only the data directory: for commands that must work without the private keys.
+pub(crate) fn data_directory(args: &ConfigArgs) -> Result<PathBuf> {
+    Ok(base(args).join(raw(args)?.storage.directory))
+}
+
+fn raw(args: &ConfigArgs) -> Result<RawConfig> {
+    layers::load(args.config.as_deref(), std::env::vars(), &args.sets).map_err(|error| {
+        let text = format!("{error:#}");
+        error.context(
+            Failure::new(Kind::Configuration, text)
+                .remedy("compare with `rohrpost config print-default`, which explains every key"),
+        )
+    })
+}
+
+fn base(args: &ConfigArgs) -> PathBuf {
+    args.config.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default()
+}
+
+impl Config {
+    fn check(raw: &RawConfig, base: &Path) -> Result<Self> {
+        let data_directory = base.join(&raw.storage.directory);
+        let spools = SpoolDir::new(data_directory.join("incoming"))
+            .with_memory_threshold(raw.limits.spool_memory_bytes)
+            .with_limit(raw.limits.message_bytes);
+        let days = |days: u32| (days > 0).then(|| time::Duration::days(i64::from(days)));
+        let message_id_lifetime = time::Duration::days(i64::from(raw.orders.message_id_lifetime_days));
+        Ok(Self {
+            keys: keyring(raw, base)?,
+            anchors: anchors(raw, base)?,
+            intermediates: certificates(&raw.trust.intermediates, base)?,
+            policy: Arc::new(policy(raw, base)?),
+            settings: settings(raw)?,
+            retention: Retention {
+                received_bodies: days(raw.retention.received_bodies_days),
+                unreceived_bodies: days(raw.retention.unreceived_bodies_days),
+                cards: days(raw.retention.cards_days),
+                unused_ids: Some(message_id_lifetime),
+            },
+            retention_interval: Duration::from_secs(60 * u64::from(raw.retention.interval_minutes.max(1))),
+            gateway: gateway_config(raw, base, spools)?,
+            log_json: match raw.log.format.as_str() {
+                "json" => true,
+                "text" => false,
+                other => return Err(bad("log.format", other, "write \"text\" or \"json\"")),
+            },
+            log_level: raw.log.level.clone(),
+            message_id_lifetime,
+            data_directory,
+        })
+    }
+
+    /// The weakening settings that are on.
+    pub(crate) fn dangerous(&self) -> Vec<&'static str> {
+        let mut on = Vec::new();
+        if self.settings.dangerous_fetch_without_encryption {
+            on.push("orders.dangerous_fetch_without_encryption");
+        }
+        if self.settings.tolerance.dangerous_clear_requests {
+            on.push("orders.dangerous_clear_requests");
+        }
+        on
+    }
+}
+
+fn keyring(raw: &RawConfig, base: &Path) -> Result<KeyRing> {
+    let mut ciphers = vec![cipher(keys::key_pair(&raw.keys.cipher, base, "keys.cipher")?, "keys.cipher")?];
+    for files in &raw.keys.previous_ciphers {
+        let name = "keys.previous_ciphers";
+        ciphers.push(cipher(keys::key_pair(files, base, name)?, name)?);
+    }
+    let name = "keys.signature";
+    Ok(KeyRing::new(ciphers, Some(signature(keys::key_pair(&raw.keys.signature, base, name)?, name)?)))
+}
+
+/// A key pair that opens messages.
+pub(crate) fn cipher(entry: KeyEntry, name: &str) -> Result<CipherPair> {
+    let unfit =
+        || Failure::new(Kind::Configuration, format!("{name}: the key cannot decrypt")).remedy("use an RSA key");
+    let key = entry.key.decryptor().with_context(unfit)?;
+    Ok(CipherPair { certificate: entry.certificate, key: Arc::new(key) })
+}
+
+/// A key pair that signs messages: RSA with SHA-256, elliptic curves with the digest of their size.
+pub(crate) fn signature(entry: KeyEntry, name: &str) -> Result<SignaturePair> {
+    if entry.certificate.key_usage().is_some_and(|usage: KeyUsage| !usage.allows_signature()) {
+        return Err(Failure::new(Kind::Configuration, format!("{name}: the certificate does not allow signatures"))
+            .remedy("use a certificate whose key usage has digitalSignature or nonRepudiation")
+            .into());
+    }
+    let algorithm = match entry.key.kind() {
+        rohrpost_crypto::KeyKind::Rsa { .. } => SignatureAlgorithm::RsaSha256,
+        rohrpost_crypto::KeyKind::Ec { curve } if curve.bits() > 256 => SignatureAlgorithm::EcdsaSha512,
+        _ => SignatureAlgorithm::EcdsaSha256,
+    };
+    let unfit = || Failure::new(Kind::Configuration, format!("{name}: the key cannot sign"));
+    let key = entry.key.signer(algorithm).with_context(unfit)?;
+    Ok(SignaturePair { certificate: entry.certificate, key: Arc::new(key) })
+}
+
+fn certificates(files: &[PathBuf], base: &Path) -> Result<Vec<Certificate>> {
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(keys::certificates(&base.join(file))?);
+    }
+    Ok(all)
+}
+
+fn anchors(raw: &RawConfig, base: &Path) -> Result<Anchors> {
+    let mut anchors = Anchors::new();
+    for certificate in certificates(&raw.trust.anchors, base)? {
+        anchors.add(certificate).context("trust.anchors")?;
+    }
+    Ok(anchors)
+}
+
+fn policy(raw: &RawConfig, base: &Path) -> Result<Policy> {
+    let Some(file) = &raw.trust.policy_file else { return Ok(Policy::standard()) };
+    let file = base.join(file);
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    Policy::from_toml(&text).with_context(|| format!("{} is no policy", file.display()))
+}
+
+fn settings(raw: &RawConfig) -> Result<Settings> {
+    let orders = &raw.orders;
+    let mut settings = Settings {
+        signatures: signature_demand(&orders.require_signature)?,
+        dialog_timeout: time::Duration::minutes(i64::from(orders.dialog_timeout_minutes)),
+        max_dialogs: orders.max_dialogs,
+        mailbox: MailboxLimits { deliveries: orders.max_deliveries_per_mailbox, bytes: orders.max_bytes_per_mailbox },
+        max_cards_per_answer: orders.max_cards_per_answer as usize,
+        dangerous_fetch_without_encryption: orders.dangerous_fetch_without_encryption,
+        default_language: match orders.default_language.as_str() {
+            "de" => Language::German,
+            "en" => Language::English,
+            other => return Err(bad("orders.default_language", other, "write \"de\" or \"en\"")),
+        },
+        ..Settings::default()
+    };
+    settings.tolerance.reused_control_block = orders.accept_repeated_request_object;
+    Ok(settings)
+}
+
+fn signature_demand(names: &[String]) -> Result<SignatureDemand> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(SignatureDemand::All);
+    }
+    let mut known = BTreeSet::new();
+    for name in names {
+        let order = MessageType::ALL.into_iter().find(|order| order.name() == name);
+        let order =
+            order.ok_or_else(|| bad("orders.require_signature", name, "write the name of an order, or \"all\""))?;
+        known.insert(order.name());
+    }
+    Ok(if known.is_empty() { SignatureDemand::None } else { SignatureDemand::Only(known) })
+}
+
+fn gateway_config(raw: &RawConfig, base: &Path, spools: SpoolDir) -> Result<gateway::Config> {
+    let mut config = gateway::Config::new(spools);
+    for address in &raw.http.listen {
+        config = config.with_listener(Listener::http(socket("http.listen", address)?));
+    }
+    if !raw.https.listen.is_empty() {
+        let tls = tls(raw, base)?;
+        for address in &raw.https.listen {
+            config = config.with_listener(Listener::https(socket("https.listen", address)?, tls.clone()));
+        }
+    }
+    config = config.with_listener(Listener::management(socket("management.listen", &raw.management.listen)?));
+    config.path.clone_from(&raw.http.path);
+    let limits = &mut config.limits;
+    limits.body_bytes = raw.limits.message_bytes;
+    limits.spooled_bytes = raw.limits.spooled_bytes;
+    limits.header_bytes = raw.limits.header_bytes;
+    limits.headers = raw.limits.headers;
+    limits.connections = raw.limits.connections;
+    limits.concurrent_orders = raw.limits.concurrent_orders;
+    limits.waiting_orders = raw.limits.waiting_orders;
+    let timeouts = &mut config.timeouts;
+    timeouts.header = Duration::from_secs(raw.timeouts.header);
+    timeouts.body_idle = Duration::from_secs(raw.timeouts.body_idle);
+    timeouts.body_total = Duration::from_secs(raw.timeouts.body_total);
+    timeouts.turn = Duration::from_secs(raw.timeouts.turn);
+    timeouts.write = Duration::from_secs(raw.timeouts.write);
+    timeouts.keep_alive = Duration::from_secs(raw.timeouts.keep_alive);
+    timeouts.retry_after = Duration::from_secs(raw.timeouts.retry_after);
+    timeouts.drain_notice = Duration::from_secs(raw.timeouts.drain_notice);
+    timeouts.shutdown = Duration::from_secs(raw.timeouts.shutdown);
+    Ok(config)
+}
+
+fn tls(raw: &RawConfig, base: &Path) -> Result<Tls> {
+    let https = &raw.https;
+    let (Some(certificates), Some(key)) = (&https.certificate, &https.key) else {
+        return Err(bad("https.certificate", "", "https.listen needs https.certificate and https.key"));
+    };
+    let authorities = || {
+        let file = https.client_authorities.as_ref();
+        file.map(|file| base.join(file))
+            .ok_or_else(|| bad("https.client_authorities", "", "name the authorities that issue client certificates"))
+    };
+    let clients = match https.client_certificates.as_str() {
+        "none" => ClientCertificates::Ignored,
+        "optional" => ClientCertificates::Optional(authorities()?),
+        "required" => ClientCertificates::Required(authorities()?),
+        other => return Err(bad("https.client_certificates", other, "write \"none\", \"optional\" or \"required\"")),
+    };
+    Ok(Tls { certificates: base.join(certificates), key: base.join(key), clients })
+}
+
+fn socket(key: &str, text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| bad(key, text, "write an IP address and a port, e.g. \"127.0.0.1:4080\""))
+}
+
+fn bad(key: &str, value: &str, remedy: &str) -> anyhow::Error {
+    Failure::new(Kind::Configuration, format!("{key} cannot be {value:?}")).remedy(remedy).into()
+}

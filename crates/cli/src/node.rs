@@ -1,0 +1,205 @@
+//! A running intermediary: store, orders and gateway wired together, with the jobs that run beside them. Used by `serve` and
+//! by `demo`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rohrpost_audit::LogSigner;
+use rohrpost_crypto::ed25519::SigningKey;
+use rohrpost_crypto::policy::Policy;
+use rohrpost_crypto::{Random as _, SystemRandom};
+use rohrpost_gateway::clock::{Clock as _, SystemClock};
+use rohrpost_gateway::{
+    Figure, FigureValue, Figures, Gateway, Handler, NotReady, OrderResult, Outcome, Readiness, Reply, RequestContext,
+    Running, Shutdown,
+};
+use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
+use rohrpost_pipeline::spool::Spool;
+use rohrpost_pki::Inspector;
+use rohrpost_store::{Retention, SqliteOptions, SqliteStore, Store};
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::failure::{Failure, Kind};
+use crate::test_pki::write_secret;
+
+/// Name of the log in checkpoints (C2SP signed note).
+pub(crate) const LOG_NAME: &str = "rohrpost";
+
+/// A running intermediary.
+pub(crate) struct Node {
+    gateway: Running,
+    path: String,
+    tls: Vec<bool>,
+    jobs: tokio::task::JoinHandle<()>,
+    intermediary: Arc<Intermediary>,
+}
+
+impl Node {
+    /// Opens the store, recovers what a crash left, and listens.
+    pub(crate) async fn start(config: Config) -> Result<Self> {
+        let store = open_store(&config.data_directory)?;
+        let secret = secret_file(&config.data_directory.join("message-id.key"))?;
+        let inspector =
+            Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
+        let parts = Parts {
+            keys: config.keys,
+            message_ids: Arc::new(TokenAuthority::new(*secret, config.message_id_lifetime)),
+            store,
+            inspector: Arc::new(inspector),
+            policy: config.policy,
+            spools: config.gateway.spools.clone(),
+            random: Arc::new(SystemRandom),
+        };
+        let intermediary = Arc::new(Intermediary::new(parts, config.settings));
+        let path = config.gateway.path.clone();
+        let tls = config.gateway.listeners.iter().map(|listener| listener.tls.is_some()).collect();
+        let adapter = Arc::new(Adapter(Arc::clone(&intermediary)));
+        let gateway = Gateway::new(config.gateway, Arc::clone(&adapter) as Arc<dyn Handler>)
+            .with_readiness(Arc::clone(&adapter) as Arc<dyn Readiness>)
+            .with_figures(adapter)
+            .start()
+            .await
+            .with_context(|| Failure::new(Kind::Configuration, "the gateway cannot start"))?;
+        let jobs = tokio::spawn(run_jobs(Arc::clone(&intermediary), config.retention, config.retention_interval));
+        Ok(Self { gateway, path, tls, jobs, intermediary })
+    }
+
+    /// Addresses of the OSCI endpoints.
+    pub(crate) fn osci_urls(&self) -> Vec<String> {
+        let addresses = self.gateway.addresses().iter().zip(&self.tls);
+        let all = addresses.map(|(address, tls)| {
+            let scheme = if *tls { "https" } else { "http" };
+            format!("{scheme}://{address}{}", self.path)
+        });
+        all.take(self.tls.len() - 1).collect()
+    }
+
+    /// Base address of health and metrics: the last listener.
+    pub(crate) fn management_url(&self) -> String {
+        self.gateway.addresses().last().map(|address| format!("http://{address}")).unwrap_or_default()
+    }
+
+    /// The store, for what looks at the log while the node runs.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        self.intermediary.store()
+    }
+
+    /// Reads the TLS files again.
+    pub(crate) fn reload_certificates(&self) {
+        match self.gateway.reload_certificates() {
+            Ok(()) => info!("TLS certificates were read again"),
+            Err(error) => error!(%error, "TLS certificates cannot be read again; the old ones stay in use"),
+        }
+    }
+
+    /// Finishes accepted orders and ends.
+    pub(crate) async fn stop(self) -> Shutdown {
+        self.jobs.abort();
+        self.gateway.shutdown().await
+    }
+}
+
+/// Opens the store of a data directory with its log key.
+pub(crate) fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let signer = LogSigner::new(LOG_NAME, signing_key(directory)?)?;
+    let store = SqliteStore::open(directory, signer, SqliteOptions::default())
+        .with_context(|| Failure::new(Kind::Other, format!("cannot open the store in {}", directory.display())))?;
+    Ok(Arc::new(store))
+}
+
+/// The key that signs checkpoints; made at first use.
+pub(crate) fn signing_key(directory: &Path) -> Result<SigningKey> {
+    Ok(SigningKey::from_seed(&*secret_file(&directory.join("audit-signing.key"))?))
+}
+
+/// 32 secret bytes from a file that only its owner reads; made at first use.
+fn secret_file(path: &PathBuf) -> Result<zeroize::Zeroizing<[u8; 32]>> {
+    let mut secret = zeroize::Zeroizing::new([0; 32]);
+    match fs::read(path) {
+        Ok(bytes) => {
+            let bytes = zeroize::Zeroizing::new(bytes);
+            let wrong = || Failure::new(Kind::Configuration, format!("{} does not hold 32 bytes", path.display()));
+            secret.copy_from_slice(bytes.get(..32).filter(|_| bytes.len() == 32).with_context(wrong)?);
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            SystemRandom.fill(&mut *secret);
+            write_secret(path, &*secret)?;
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    Ok(secret)
+}
+
+/// Retention and forgotten dialogs, beside the orders.
+async fn run_jobs(intermediary: Arc<Intermediary>, retention: Retention, interval: Duration) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60).min(interval));
+    let mut next_retention = tokio::time::Instant::now();
+    loop {
+        minute.tick().await;
+        let now = SystemClock.now();
+        intermediary.expire_dialogs(now);
+        if tokio::time::Instant::now() < next_retention {
+            continue;
+        }
+        next_retention = tokio::time::Instant::now() + interval;
+        let store = Arc::clone(intermediary.store());
+        match tokio::task::spawn_blocking(move || store.retention(now, &retention)).await {
+            Ok(Ok(report)) => {
+                info!(bodies = report.bodies, expired = report.expired, cards = report.cards, "cleaned up")
+            }
+            Ok(Err(error)) => error!(%error, "the clean-up failed"),
+            Err(error) => warn!(%error, "the clean-up was interrupted"),
+        }
+    }
+}
+
+/// What the gateway sees of the intermediary.
+struct Adapter(Arc<Intermediary>);
+
+impl Handler for Adapter {
+    fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
+        let context = Context { now: context.now, correlation_id: context.correlation_id.to_string() };
+        let handled = self.0.handle(request, &context);
+        let result = match handled.outcome {
+            intermediary::Outcome::Executed => OrderResult::Accepted,
+            intermediary::Outcome::Refused => OrderResult::Refused,
+            intermediary::Outcome::Fault => OrderResult::Fault,
+        };
+        Reply { body: handled.answer, outcome: Outcome { order: handled.order, result, codes: handled.codes } }
+    }
+}
+
+impl Readiness for Adapter {
+    fn ready(&self) -> Result<(), NotReady> {
+        self.0.store().stats().map(|_| ()).map_err(|error| NotReady(error.to_string()))
+    }
+}
+
+impl Figures for Adapter {
+    fn figures(&self) -> Vec<Figure> {
+        let counts = self.0.counts();
+        let counter = |name, help, value| Figure { name, help, value: FigureValue::Counter(value) };
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^52")]
+        let gauge = |name, help, value: u64| Figure { name, help, value: FigureValue::Gauge(value as f64) };
+        let mut figures = vec![
+            counter("private_key_decryptions", "Session keys unwrapped with a private key", counts.decryptions),
+            counter("private_key_signatures", "Answers signed with a private key", counts.signatures),
+            gauge("open_dialogs", "Explicit dialogs that are open", counts.open_dialogs),
+        ];
+        if let Ok(stats) = self.0.store().stats() {
+            figures.extend([
+                gauge("deliveries_waiting", "Deliveries not yet received", stats.waiting),
+                gauge("deliveries_waiting_bytes", "Bytes of deliveries not yet received", stats.waiting_bytes),
+                gauge("log_entries", "Entries in the message log", stats.log_size),
+                counter("store_changes", "Changes made durable", stats.changes),
+                counter("store_commits", "Transactions that took", stats.commits),
+            ]);
+        }
+        figures
+    }
+}
