@@ -261,3 +261,118 @@ impl Patience {
 fn take_all(jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
     jobs.extend(waiting.try_iter().take(MAX_BATCH - jobs.len().min(MAX_BATCH)));
 }
+
+#[cfg(test)]
+mod tests {
+    use rohrpost_audit::{Event, LogSigner, SigningKey};
+    use time::OffsetDateTime;
+
+    use super::super::log::Log;
+    use super::super::schema;
+    use super::*;
+    use crate::error::AcceptError;
+
+    fn start(dir: &tempfile::TempDir, sql: &str, linger: Duration) -> Writer {
+        let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+        let signer = LogSigner::new("log.example", SigningKey::from_seed(&[7; 32])).unwrap();
+        let appender = Appender::load(&connection, signer).unwrap();
+        Writer::start(connection, appender, linger)
+    }
+
+    fn leaf(bytes: usize) -> Leaf {
+        let mut leaf = Leaf::new(OffsetDateTime::UNIX_EPOCH, Event::Refused);
+        leaf.algorithms = vec!["x".repeat(500); bytes / 500];
+        leaf
+    }
+
+    /// Keeps the thread busy while others queue up, so that they share transactions.
+    fn together<T: Send>(writer: &Writer, count: usize, change: impl Fn(usize) -> T + Sync) -> Vec<T> {
+        let (busy, begun) = sync_channel(1);
+        thread::scope(|scope| {
+            let hold = scope.spawn(|| {
+                writer.change(move |_| {
+                    busy.send(()).unwrap();
+                    thread::sleep(Duration::from_millis(150));
+                    Ok::<_, StorageError>(())
+                })
+            });
+            begun.recv().unwrap();
+            let change = &change;
+            let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || change(number))).collect();
+            hold.join().unwrap().unwrap();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn one_that_fails_spoils_nothing_for_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = start(&dir, "", Duration::ZERO);
+        let results = together(&writer, 20, |number| {
+            writer.change(move |batch| {
+                let seq = batch.append(&leaf(0))?;
+                if number % 3 == 0 { Err(AcceptError::MessageIdUsed) } else { Ok(seq) }
+            })
+        });
+        let mut kept: Vec<u64> = results.iter().filter_map(|result| result.as_ref().ok().copied()).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, (0..13).collect::<Vec<_>>());
+        assert_eq!(results.iter().filter(|result| matches!(result, Err(AcceptError::MessageIdUsed))).count(), 7);
+        let (changes, commits) = writer.counts();
+        assert_eq!(changes, 14);
+        assert!(commits <= 3, "{commits}");
+        drop(writer);
+        let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+        assert_eq!(Log(&connection).size().unwrap(), 13);
+    }
+
+    #[test]
+    fn a_full_disk_is_survived() {
+        let dir = tempfile::tempdir().unwrap();
+        let pages: i64 = {
+            let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+            connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
+        };
+        let writer = start(&dir, &format!("PRAGMA max_page_count = {}", pages + 20), Duration::ZERO);
+        let append = |bytes| writer.change(move |batch| batch.append(&leaf(bytes)));
+        assert_eq!(append(0).unwrap(), 0);
+        let mut last = 0;
+        let failed = loop {
+            match append(16_000) {
+                Ok(seq) => last = seq,
+                Err(error) => break error,
+            }
+            assert!(last < 100, "the limit does not work");
+        };
+        assert!(matches!(failed, StorageError::Database { .. }), "{failed}");
+        assert!(matches!(append(16_000), Err(StorageError::Database { .. })));
+        // What is small still fits, and the log goes on where it was.
+        assert_eq!(append(0).unwrap(), last + 1);
+        drop(writer);
+        // Opening checks the log against its checkpoint.
+        drop(start(&dir, "", Duration::ZERO));
+    }
+
+    #[test]
+    fn after_the_end_nothing_hangs() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = start(&dir, "", Duration::from_millis(1));
+        let result = writer.change(|_| -> Result<(), StorageError> { panic!("as a test") });
+        assert!(matches!(result, Err(StorageError::Stopped)));
+        let result = writer.change(|batch| batch.append(&leaf(0)));
+        assert!(matches!(result, Err(StorageError::Stopped)));
+    }
+
+    #[test]
+    fn lingering_where_it_gains_nothing_becomes_rare() {
+        let (_queue, waiting) = sync_channel(1);
+        let mut patience = Patience { linger: Duration::from_nanos(1), pause: 0, next_pause: 1 };
+        let mut lingered = 0;
+        for _ in 0..400 {
+            lingered += u32::from(patience.pause == 0);
+            patience.gather(&mut Vec::new(), &waiting);
+        }
+        assert!((8..16).contains(&lingered), "{lingered}");
+    }
+}
