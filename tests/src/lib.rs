@@ -10,6 +10,8 @@
 //! server.restart();
 //! ```
 
+pub mod fuzz;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
