@@ -64,6 +64,7 @@ pub struct OutDelivery {
 }
 
 /// An attachment to be written.
+#[derive(Clone)]
 pub struct OutAttachment {
     /// Its name.
     pub content_id: String,
@@ -246,6 +247,11 @@ impl OutAttachment {
             part: Some(part.clone()),
             source,
         }
+    }
+
+    /// Whether both are the same bytes of the same source under the same name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.part == other.part && self.content_id == other.content_id
     }
 
     fn open(&self) -> Box<dyn Read + '_> {

@@ -22,6 +22,7 @@
 pub mod algorithms;
 pub mod card;
 pub mod compose;
+pub mod content;
 pub mod datetime;
 pub mod dialog;
 pub mod encrypted;

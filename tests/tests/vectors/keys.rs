@@ -8,7 +8,6 @@ use rohrpost_pki::{Certificate, pem};
 
 /// A certificate with its private key, as far as our cryptography knows it.
 pub struct Pair {
-    pub name: String,
     pub certificate: Vec<u8>,
     pub public: Option<PublicKey>,
     pub decryptor: Option<SoftwareDecryptor>,
@@ -33,8 +32,7 @@ impl Keys {
             keys.by_name.insert(name.to_owned(), keys.pairs.len());
             keys.by_fingerprint.insert(sha256(&certificate), keys.pairs.len());
             keys.pairs.push(Pair {
-                name: name.to_owned(),
-                public: Certificate::from_der(&certificate).ok().and_then(|certificate| certificate.public_key().ok()),
+                public: Certificate::from_der(&certificate).ok().and_then(|certificate| usable_key(&certificate)),
                 certificate,
                 decryptor: private.and_then(Result::ok).and_then(|key| key.decryptor().ok()),
             });
@@ -49,6 +47,11 @@ impl Keys {
     pub fn of_certificate(&self, der: &[u8]) -> Option<&Pair> {
         self.by_fingerprint.get(&sha256(der)).map(|at| &self.pairs[*at])
     }
+}
+
+/// The key of a certificate, if our cryptography can verify with it.
+pub fn usable_key(certificate: &Certificate) -> Option<PublicKey> {
+    certificate.public_key().ok().filter(|key| key.require_supported().is_ok())
 }
 
 fn block(path: &Path, label: &str) -> Vec<u8> {

@@ -9,6 +9,8 @@
 mod outline;
 mod read;
 
+pub(crate) use read::is_header_id;
+
 use std::fmt;
 use std::io::BufRead;
 use std::ops::Range;

@@ -319,6 +319,22 @@ const RESERVED: [&str; 12] = [
 /// How the `Id`s of the intermediary's certificate entries begin.
 const INTERMEDIARY_ENTRY: &str = "intermed_";
 
+/// Whether a header block that we write has this `Id`.
+pub(crate) fn is_header_id(id: &str) -> bool {
+    RESERVED.contains(&id) || REQUEST_IDS.contains(&id)
+}
+
+/// `Id`s of header blocks that only requests of a client have.
+const REQUEST_IDS: [&str; 7] = [
+    "nonintermediarycertificates",
+    "qualityoftimestamp_creation",
+    "qualityoftimestamp_reception",
+    "storedelivery",
+    "forwarddelivery",
+    "mediatedelivery",
+    "partialstoredelivery",
+];
+
 /// `None` for the order block of another message type.
 fn kind_of(uri: Option<&str>, local: &str, message_type: MessageType) -> Option<BlockKind> {
     let kind = match (uri, local) {

@@ -1,0 +1,26 @@
+//! Content data: the model of OSCI-Transport 1.2 for those who write and read it. An intermediary never needs this module.
+//!
+//! A [`Package`] holds containers; a container holds data, references to attachments and further containers, may be signed by
+//! authors and may be encrypted for readers. Reading is [`Package::read`], then [`Package::decrypt`],
+//! [`Package::attachments`] and [`Package::verify`]; each step gives what can be had and says what cannot. Writing is
+//! [`PackageBuilder`]. Data goes to and comes from [`Blobs`] and [`ReadAt`](crate::source::ReadAt): memory does not grow with it.
+
+mod attachments;
+mod blob;
+mod build;
+mod decrypt;
+mod place;
+mod read;
+mod verify;
+
+pub use attachments::{Attachment, AttachmentContent};
+pub use blob::{BlobWriter, Blobs, InMemory};
+pub use build::{
+    AttachmentEncryption, Author, BuildError, ContainerBuilder, NewAttachment, NewContainer, PackageBuilder, ReaderKey,
+    SealedContainer, Sealing,
+};
+pub use decrypt::{ContentKey, Sealed};
+pub use read::{
+    AttachmentReference, Container, Content, ContentError, Data, EncryptedContainer, NestedContainer, Package,
+};
+pub use verify::{ContentSignatureFault, SignatureVerdict};
