@@ -18,6 +18,8 @@ mod vectors {
     pub mod content;
     pub mod facts;
     pub mod keys;
+    pub mod order;
+    pub mod transport;
 }
 
 use std::path::{Path, PathBuf};
@@ -28,7 +30,8 @@ use vectors::keys::Keys;
 #[test]
 fn our_vectors() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    run(&root.join("vectors"), &root.join("../certs-test/pem"));
+    let count = run(&root.join("vectors"), &root.join("../certs-test/pem"));
+    assert!(count >= 40, "only {count} vectors were found");
 }
 
 #[test]
@@ -39,13 +42,13 @@ fn vectors_from_the_environment() {
     }
 }
 
-/// Checks all vectors below `directory` and reports all failures together.
-fn run(directory: &Path, keys: &Path) {
+/// Checks all vectors below `directory` and reports all failures together. Says how many there are.
+fn run(directory: &Path, keys: &Path) -> usize {
     let mut found = Vec::new();
     find(directory, &mut found);
     found.sort();
     if found.is_empty() {
-        return;
+        return 0;
     }
     let keys = Keys::load(keys);
     let mut failures = Vec::new();
@@ -58,6 +61,7 @@ fn run(directory: &Path, keys: &Path) {
     }
     println!("{} vectors in {}: {counts:?}", found.len(), directory.display());
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+    found.len()
 }
 
 fn find(directory: &Path, found: &mut Vec<PathBuf>) {
