@@ -129,7 +129,9 @@ impl Intermediary {
         let mut shared = None;
         let entrance = match self.enter(&request, encrypted, now, &mut shared)? {
             Entered::Proceed(entrance) => entrance,
-            Entered::Again(answer) => return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: vec![] }),
+            Entered::Again(answer) => {
+                return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: Vec::new() });
+            }
         };
         let verified = self.verify(read, &entrance, now);
         let received = Received { verified, request, language: *language };

@@ -10,16 +10,16 @@ use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::StoreDelivery;
-use rohrpost_osci::mime::Part;
+use rohrpost_osci::mime::{Encoding, Part};
 use rohrpost_pipeline::open::Opened;
 use rohrpost_pipeline::spool::SpoolParts;
+use rohrpost_pipeline::verify::SignatureState;
 use rohrpost_store::{AcceptError, Attachment, BodySource, Content, Delivery, Fingerprint};
 
 use super::{Done, HandOut, Order};
 use crate::certificates;
-use crate::handle::{Stop, signature_verdict};
+use crate::handle::{Received, Stop, signature_verdict};
 
-/// A trailing mark that chunked transfer puts behind message ids; an id of ours never ends so.
 pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done, Stop> {
     let now = order.context.now;
     let parts = &order.intermediary.parts;
@@ -64,7 +64,7 @@ fn delivery(
     };
     let addressee = certificate(CertificateRole::Addressee, CertificateUse::Cipher)
         .ok_or_else(|| Stop::new(Code::NotAMessage, "no cipher certificate of the addressee"))?;
-    let attachments = attachments(opened).map_err(Stop::internal)?;
+    let attachments = attachments(order.received).map_err(Stop::internal)?;
     let mut delivery = Delivery::new(message_id.clone(), addressee, order.context.now, body(opened)?);
     delivery.originator = certificate(CertificateRole::Originator, CertificateUse::Cipher);
     delivery.subject.clone_from(&request.subject);
@@ -96,16 +96,29 @@ fn content(envelope: &Envelope, opened: &Opened) -> Result<Content, Stop> {
     })
 }
 
-fn attachments(opened: &Opened) -> io::Result<Vec<Attachment>> {
-    opened.parts().attachments().iter().map(|part| attachment(opened, part)).collect()
+fn attachments(received: &Received) -> io::Result<Vec<Attachment>> {
+    received.opened().parts().attachments().iter().map(|part| attachment(received, part)).collect()
 }
 
-fn attachment(opened: &Opened, part: &Part) -> io::Result<Attachment> {
+/// Digest and length of an attachment; what the signature check has hashed already is not hashed again.
+fn attachment(received: &Received, part: &Part) -> io::Result<Attachment> {
+    if let (Encoding::Raw, Some(sha256)) = (part.encoding, verified_digest(received, part)) {
+        return Ok(Attachment::new(part, part.range.end - part.range.start, sha256));
+    }
     let mut hasher = DigestAlgorithm::Sha256.hasher();
-    let length = io::copy(&mut part.reader(opened.message()), &mut hasher)?;
+    let length = io::copy(&mut part.reader(received.opened().message()), &mut hasher)?;
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(hasher.finish().as_bytes());
     Ok(Attachment::new(part, length, sha256))
+}
+
+/// The SHA-256 of an attachment that a transport signature vouches for.
+fn verified_digest(received: &Received, part: &Part) -> Option<[u8; 32]> {
+    let SignatureState::Covered { .. } = received.verified.signature() else { return None };
+    let signature = &received.verified.read().envelope().signature()?.signature;
+    let reference = signature.reference(&format!("cid:{}", part.content_id))?;
+    let is_sha256 = reference.digest_algorithm == DigestAlgorithm::Sha256;
+    is_sha256.then(|| reference.digest.as_slice().try_into().ok()).flatten()
 }
 
 fn texts(envelope: &Envelope, kind: BlockKind) -> impl Iterator<Item = String> + '_ {
