@@ -46,7 +46,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("sha*", &["crypto"]),
     ("ripemd", &["crypto"]),
     ("openssl*", &[]),
-    ("quick-xml", &["xmlsec"]),
+    ("quick-xml", &[]),
     ("roxmltree", &[]),
     ("x509-*", &["pki"]),
     ("rustls-webpki", &["pki"]),
