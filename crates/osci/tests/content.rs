@@ -449,7 +449,8 @@ fn a_package_as_text() {
         <osci:Content Id="a" href="cid:Brief an Müller.txt">
         </osci:Content>
         </osci:ContentContainer>
-        </osci:ContentPackage>"##]].assert_eq(&text.replace("><", ">\n<"));
+        </osci:ContentPackage>"##]]
+    .assert_eq(&text.replace("><", ">\n<"));
 }
 
 #[test]

@@ -73,7 +73,6 @@ pub enum BlockKind {
 }
 
 /// The signature over a message, not verified yet.
-#[derive(Debug)]
 pub struct TransportSignature {
     /// In which role the signer signed.
     pub by: SignedBy,
@@ -318,6 +317,14 @@ impl Body {
             BodyContent::Package(place) => Some(place),
             _ => None,
         }
+    }
+}
+
+/// Shows no references: they hold the names of attachments.
+impl fmt::Debug for TransportSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, algorithm) = (self.signature.references().len(), self.signature.algorithm());
+        write!(f, "TransportSignature({:?}, {algorithm:?}, {count} references)", self.by)
     }
 }
 
