@@ -12,6 +12,9 @@ use crate::delivery::{BodySource, Delivery, MailboxLimits};
 use crate::error::{AcceptError, StorageError};
 use crate::stamp;
 
+pub(super) const IS_USED: &str = "SELECT EXISTS (SELECT 1 FROM card WHERE message_id = ?1) \
+     OR EXISTS (SELECT 1 FROM former_id WHERE message_id = ?1)";
+
 pub(super) fn accept(writer: &Writer, bodies: &Bodies, mut delivery: Delivery) -> Result<(), AcceptError> {
     let source = std::mem::replace(&mut delivery.body, BodySource::Inline(Vec::new()));
     let placed = bodies.place(source)?;
@@ -42,10 +45,8 @@ fn insert(batch: &mut Batch<'_>, mut delivery: Delivery, placed: &Placed) -> Res
 
 /// Whether there is or was a delivery with this id.
 pub(super) fn is_used(connection: &Connection, message_id: &str) -> Result<bool, StorageError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM card WHERE message_id = ?1) \
-               OR EXISTS (SELECT 1 FROM former_id WHERE message_id = ?1)";
     connection
-        .prepare_cached(sql)
+        .prepare_cached(IS_USED)
         .and_then(|mut select| select.query_row([message_id], |row| row.get(0)))
         .map_err(failed("look up a message id"))
 }

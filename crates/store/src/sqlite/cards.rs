@@ -59,7 +59,6 @@ fn by_index(
         CardSelection::ModifiedSince(time) => ("modified", stamp::to_millis(time)),
         CardSelection::All | CardSelection::Ids(_) => ("created", i64::MIN),
     };
-    let unreceived = if rule.no_reception { "AND received IS NULL" } else { "" };
     let roles: &[&str] = match rule.role {
         CardRole::Any => &["addressee", "originator"],
         CardRole::Addressee => &["addressee"],
@@ -68,9 +67,7 @@ fn by_index(
     let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
     let mut found: Vec<(i64, i64)> = Vec::new();
     for role in roles {
-        let sql = format!(
-            "SELECT {column}, seq FROM card WHERE {role} = ?1 AND {column} >= ?2 {unreceived} ORDER BY {column}, seq LIMIT ?3"
-        );
+        let sql = in_order(column, role, rule.no_reception);
         let search = || {
             let mut select = connection.prepare_cached(&sql)?;
             let rows =
@@ -83,4 +80,13 @@ fn by_index(
     found.dedup();
     found.truncate(wanted);
     found.into_iter().filter_map(|(_, seq)| rows::by_seq(connection, seq).transpose()).collect()
+}
+
+/// The first cards of a role in the order of a column, answered by one index from front to back.
+pub(super) fn in_order(column: &str, role: &str, no_reception: bool) -> String {
+    let unreceived = if no_reception { "AND received IS NULL" } else { "" };
+    format!(
+        "SELECT {column}, seq FROM card WHERE {role} = ?1 AND {column} >= ?2 {unreceived} \
+         ORDER BY {column}, seq LIMIT ?3"
+    )
 }

@@ -21,6 +21,10 @@ use crate::stamp;
 /// A file can vanish between reading its name and opening it, if retention strikes just then; the second look knows.
 const LOOKS: usize = 3;
 
+pub(super) const OLDEST: &str =
+    "SELECT seq, message_id FROM card INDEXED BY card_waiting WHERE addressee = ?1 AND state = 2 ORDER BY seq";
+pub(super) const SINCE: &str = "SELECT seq FROM card INDEXED BY card_kept WHERE addressee = ?1 AND state > 0 AND created >= ?2 ORDER BY created, seq LIMIT 1";
+
 pub(super) fn next_delivery(
     pool: &Pool,
     bodies: &Bodies,
@@ -72,9 +76,8 @@ fn waiting(
     skipped: &[MessageId],
     count: usize,
 ) -> Result<Vec<i64>, StorageError> {
-    let sql = "SELECT seq, message_id FROM card WHERE addressee = ?1 AND state = 2 ORDER BY seq";
     let search = || {
-        let mut select = connection.prepare_cached(sql)?;
+        let mut select = connection.prepare_cached(OLDEST)?;
         let mut rows = select.query([mailbox.as_bytes()])?;
         let mut found = Vec::with_capacity(count);
         while found.len() < count {
@@ -89,9 +92,8 @@ fn waiting(
 }
 
 fn since(connection: &Connection, mailbox: &Fingerprint, millis: i64) -> Result<Option<i64>, StorageError> {
-    let sql = "SELECT seq FROM card WHERE addressee = ?1 AND state > 0 AND created >= ?2 ORDER BY created, seq LIMIT 1";
     connection
-        .prepare_cached(sql)
+        .prepare_cached(SINCE)
         .and_then(|mut select| select.query_row(params![mailbox.as_bytes(), millis], |row| row.get(0)).optional())
         .map_err(failed("read a mailbox"))
 }

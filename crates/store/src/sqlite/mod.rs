@@ -287,3 +287,46 @@ fn recover(connection: &Connection, bodies: &Bodies) -> Result<Recovery, Storage
     let found = bodies.remove_orphans(mentioned.map_err(failed("list bodies"))?)?;
     Ok(Recovery { orphans: found.orphans, missing: found.missing })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite does for a query, step by step.
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut select = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = select.raw_query().mapped(|row| row.get::<_, String>(3));
+        steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
+    }
+
+    /// The cost of these must not grow with what is stored.
+    #[test]
+    fn frequent_queries_walk_one_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+        let mut expected = vec![
+            (fetch::OLDEST.to_owned(), "card_waiting"),
+            (fetch::SINCE.to_owned(), "card_kept"),
+            (accept::IS_USED.to_owned(), "sqlite_autoindex_card_1"),
+        ];
+        for no_reception in [false, true] {
+            for (column, role, index) in [
+                ("created", "addressee", "card_to "),
+                ("modified", "addressee", "card_to_modified"),
+                ("created", "originator", "card_from "),
+                ("modified", "originator", "card_from_modified"),
+            ] {
+                expected.push((cards::in_order(column, role, no_reception), index));
+            }
+        }
+        for (sql, index) in expected {
+            let plan = plan(&connection, &sql);
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+            assert!(!plan.split("; ").any(|step| step.starts_with("SCAN card")), "{sql}: {plan}");
+        }
+        for sql in [retain::BODIES, retain::CARDS] {
+            let plan = plan(&connection, sql);
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+    }
+}

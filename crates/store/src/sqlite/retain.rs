@@ -47,16 +47,17 @@ pub(super) fn run(
     Ok(report)
 }
 
-const BODIES: &str = "SELECT seq FROM card WHERE state > 0 AND seq > ?1 \
-     AND (received < ?3 OR (received IS NULL AND created < ?4)) ORDER BY seq LIMIT ?2";
-const CARDS: &str = "SELECT seq FROM card WHERE state = 0 AND modified < ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
+pub(super) const BODIES: &str = "SELECT seq FROM card INDEXED BY card_kept \
+     WHERE state > 0 AND (received < ?2 OR (received IS NULL AND created < ?3)) LIMIT ?1";
+pub(super) const CARDS: &str = "SELECT seq FROM card INDEXED BY card_idle WHERE state = 0 AND modified < ?2 LIMIT ?1";
 
 /// Everything before this moment is old. Without a rule nothing is.
 fn before(now: OffsetDateTime, age: Option<Duration>) -> i64 {
     age.and_then(|age| now.checked_sub(age)).map_or(i64::MIN, stamp::to_millis)
 }
 
-/// Finds candidates on a reading connection and hands them on in steps. Whether one really is due is decided in the change.
+/// Finds candidates on a reading connection and hands them on in steps. Whether one really is due is decided in the change;
+/// one that is not will not be found again, so this comes to an end.
 fn in_steps(
     pool: &Pool,
     sql: &str,
@@ -66,18 +67,18 @@ fn in_steps(
     if limits.iter().all(|limit| *limit == i64::MIN) {
         return Ok(());
     }
-    let mut last = -1;
     loop {
-        let found: Vec<i64> = pool.long_read(|connection| {
-            let mut parameters = vec![last, PAGE];
-            parameters.extend_from_slice(limits);
+        let mut found: Vec<i64> = pool.long_read(|connection| {
+            let parameters = std::iter::once(&PAGE).chain(limits);
             let mut select = connection.prepare(sql).map_err(failed("look for what is old"))?;
             let rows = select.query_map(rusqlite::params_from_iter(parameters), |row| row.get(0));
             rows.and_then(Iterator::collect).map_err(failed("look for what is old"))
         })?;
-        let Some(end) = found.last() else { return Ok(()) };
-        last = *end;
+        found.sort_unstable();
         found.chunks(STEP).try_for_each(|step| remove(step.to_vec()))?;
+        if (found.len() as i64) < PAGE {
+            return Ok(());
+        }
     }
 }
 

@@ -23,7 +23,7 @@ CREATE INDEX card_from ON card (originator, created) WHERE originator IS NOT NUL
 CREATE INDEX card_from_modified ON card (originator, modified) WHERE originator IS NOT NULL;
 -- The mailboxes: oldest waiting delivery, oldest delivery since.
 CREATE INDEX card_waiting ON card (addressee) WHERE state = 2;
-CREATE INDEX card_kept ON card (addressee, created, received) WHERE state > 0;
+CREATE INDEX card_kept ON card (addressee, created) WHERE state > 0;
 -- For retention of cards.
 CREATE INDEX card_idle ON card (modified) WHERE state = 0;
 
