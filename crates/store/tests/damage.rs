@@ -8,7 +8,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use rohrpost_audit::{LogSigner, Problem, SigningKey};
-use rohrpost_store::{BodySource, CardRule, FetchRule, SqliteOptions, SqliteReader, SqliteStore, StorageError, Store};
+use rohrpost_store::{
+    BodySource, CardRule, FetchRule, Retention, SqliteOptions, SqliteReader, SqliteStore, StorageError, Store,
+};
 use rusqlite::Connection;
 use suite::{delivery, exported, id, person, signer};
 
@@ -155,6 +157,27 @@ fn a_missing_or_shortened_body() {
     let fetch = |name: &str| store.next_delivery(&person("bob"), FetchRule::ById(&id(name)));
     assert!(matches!(fetch("m7"), Err(StorageError::Io { path, .. }) if path == file));
     assert!(fetch("m8").unwrap().is_some());
+}
+
+#[test]
+fn what_retention_removes_is_gone_from_the_file() {
+    let dir = filled();
+    let holds = |text: &str| {
+        let database = fs::read(dir.path().join("rohrpost.db")).unwrap();
+        database.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    assert!(holds("body of m3") && holds("subject of m3"));
+    let store = open(dir.path()).unwrap();
+    let rules = Retention {
+        unreceived_bodies: Some(time::Duration::ZERO),
+        cards: Some(time::Duration::ZERO),
+        ..Retention::default()
+    };
+    assert_eq!(store.retention(suite::at(1_000), &rules).unwrap().expired, 20);
+    assert_eq!(store.retention(suite::at(2_000), &rules).unwrap().cards, 20);
+    drop(store);
+    assert!(!holds("body of m") && !holds("subject of m"));
+    assert!(holds("\"message_id\":\"m3\""), "the log stays");
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn sync_file(path: &Path) -> Result<u64, StorageError> {
 }
 
 /// Waits until the names in a folder are on the disk.
-fn sync_folder(path: &Path) -> Result<(), StorageError> {
+pub(super) fn sync_folder(path: &Path) -> Result<(), StorageError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| StorageError::io(path, error))
 }
 

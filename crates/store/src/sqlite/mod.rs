@@ -127,6 +127,10 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
+        // Decided again in the transaction; asked here to spare a large body the way to the disk.
+        if self.is_used(&delivery.message_id)? {
+            return Err(AcceptError::MessageIdUsed);
+        }
         accept::accept(&self.writer, &self.bodies, delivery)
     }
 
@@ -257,6 +261,10 @@ impl SqliteReader {
 fn lock(dir: &Path) -> Result<File, StorageError> {
     let failed = |error| StorageError::io(dir, error);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    // A folder that was just made must not vanish with the power.
+    if let Some(parent) = dir.canonicalize().map_err(failed)?.parent() {
+        bodies::sync_folder(parent)?;
+    }
     let path: PathBuf = dir.join(LOCK);
     let file = OpenOptions::new()
         .create(true)

@@ -1,5 +1,7 @@
 //! Connections and numbered migrations, forward only.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -15,11 +17,20 @@ const APPLICATION_ID: i32 = 0x526f_506f;
 /// Opens the database for the one writer, creating or migrating it.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Made here rather than by SQLite, so that only the owner can read it; its companions get the same mode.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| StorageError::io(path, error))?;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
     settings(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("switch to WAL"))?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed("set synchronous"))?;
     connection.pragma_update(None, "cache_size", -65_536).map_err(failed("set cache_size"))?;
+    // What retention removes shall be gone from the file, not only from the tables.
+    connection.pragma_update(None, "secure_delete", true).map_err(failed("set secure_delete"))?;
     connection.pragma_update(None, "wal_autocheckpoint", 2_000).map_err(failed("set wal_autocheckpoint"))?;
     migrate(&mut connection)?;
     Ok(connection)
