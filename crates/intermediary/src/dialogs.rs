@@ -11,8 +11,8 @@ use rohrpost_osci::ids::ConversationId;
 use rohrpost_pipeline::spool::Spool;
 use time::{Duration, OffsetDateTime};
 
-/// Answers up to this size are kept for clients that ask again because the answer got lost.
-const KEPT_ANSWER_BYTES: u64 = 64 * 1024;
+/// Bounds memory together with the number of dialogs. Answers up to this size are kept for clients that ask again because the answer got lost.
+const KEPT_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// One open dialog: the protocol's state, and the last answer.
 #[derive(Debug)]
@@ -67,7 +67,8 @@ impl DialogRegistry {
         Some(Arc::clone(&entry.dialog))
     }
 
-    /// Adds a dialog; at the capacity the one that rested longest has to go, after those that are over age.
+    /// Adds a dialog. At the capacity those over age have to go, and if that is not enough the tenth that rested longest: many at
+    /// once, so that a flood of InitDialog does not cost a search each.
     pub(crate) fn insert(&self, dialog: IntermediaryDialog, answer: &Spool, now: OffsetDateTime) {
         let id = dialog.id().clone();
         let mut open = OpenDialog { dialog, last_answer: None };
@@ -77,8 +78,7 @@ impl DialogRegistry {
             dialogs.retain(|_, entry| now - entry.last_used <= self.time_to_live);
         }
         if dialogs.len() >= self.capacity {
-            let oldest = dialogs.iter().min_by_key(|(_, entry)| entry.last_used).map(|(id, _)| id.clone());
-            oldest.and_then(|id| dialogs.remove(&id));
+            evict(&mut dialogs, self.capacity / 10 + 1);
         }
         dialogs.insert(id, Entry { dialog: Arc::new(Mutex::new(open)), last_used: now });
     }
@@ -98,5 +98,85 @@ impl DialogRegistry {
     fn lock(&self) -> MutexGuard<'_, HashMap<ConversationId, Entry>> {
         // A thread that panicked here left at worst an entry too many or too few.
         self.dialogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn evict(dialogs: &mut HashMap<ConversationId, Entry>, count: usize) {
+    let mut by_age: Vec<_> = dialogs.iter().map(|(id, entry)| (entry.last_used, id.clone())).collect();
+    by_age.sort();
+    for (_, id) in by_age.into_iter().take(count) {
+        dialogs.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rohrpost_osci::dialog::{Client, ControlBlock, Fresh};
+    use rohrpost_osci::ids::Challenge;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
+
+    fn dialog(number: u8) -> IntermediaryDialog {
+        let request = ControlBlock { challenge: Some(Challenge::from_random([number; 15])), ..ControlBlock::default() };
+        let client = Client { cipher_certificate: b"DER"[..].into(), signature_certificate: None };
+        let fresh = Fresh {
+            conversation_id: ConversationId::from_random([number; 16]),
+            challenge: Challenge::from_random([number; 15]),
+        };
+        IntermediaryDialog::open(&request, client, true, fresh).unwrap().0
+    }
+
+    fn id(number: u8) -> ConversationId {
+        ConversationId::from_random([number; 16])
+    }
+
+    fn registry() -> DialogRegistry {
+        DialogRegistry::new(Duration::minutes(20), 10)
+    }
+
+    #[test]
+    fn a_dialog_lives_as_long_as_it_is_used() {
+        let registry = registry();
+        registry.insert(dialog(1), &Spool::from_bytes(vec![]), NOW);
+        assert!(registry.find(&id(1), NOW + Duration::minutes(20)).is_some());
+        assert!(registry.find(&id(1), NOW + Duration::minutes(40)).is_some());
+        assert!(registry.find(&id(1), NOW + Duration::minutes(61)).is_none());
+        assert!(registry.find(&id(2), NOW).is_none());
+        assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn at_the_capacity_those_that_rested_longest_go() {
+        let registry = registry();
+        for number in 0..10 {
+            registry.insert(dialog(number), &Spool::from_bytes(vec![]), NOW + Duration::seconds(i64::from(number)));
+        }
+        assert!(registry.find(&id(0), NOW + Duration::minutes(1)).is_some());
+        registry.insert(dialog(10), &Spool::from_bytes(vec![]), NOW + Duration::minutes(2));
+        assert_eq!(registry.len(), 9);
+        assert!(registry.find(&id(0), NOW + Duration::minutes(2)).is_some());
+        assert!(registry.find(&id(1), NOW + Duration::minutes(2)).is_none());
+        assert!(registry.find(&id(10), NOW + Duration::minutes(2)).is_some());
+    }
+
+    #[test]
+    fn only_small_answers_are_kept() {
+        let registry = registry();
+        registry.insert(dialog(1), &Spool::from_bytes(vec![0; 100]), NOW);
+        let open = registry.find(&id(1), NOW).unwrap();
+        assert_eq!(open.lock().unwrap().last_answer().map(|answer| answer.len()), Some(100));
+        open.lock().unwrap().keep_answer(&Spool::from_bytes(vec![0; 64 * 1024]));
+        assert!(open.lock().unwrap().last_answer().is_none());
+    }
+
+    #[test]
+    fn expiry_counts_what_is_left() {
+        let registry = registry();
+        registry.insert(dialog(1), &Spool::from_bytes(vec![]), NOW);
+        registry.insert(dialog(2), &Spool::from_bytes(vec![]), NOW + Duration::minutes(15));
+        assert_eq!(registry.expire(NOW + Duration::minutes(30)), 1);
     }
 }

@@ -39,7 +39,7 @@ impl Default for Settings {
         Self {
             signatures: SignatureDemand::None,
             dialog_timeout: Duration::minutes(20),
-            max_dialogs: 100_000,
+            max_dialogs: 20_000,
             tolerance: Tolerance::default(),
             mailbox: MailboxLimits::default(),
             max_cards_per_answer: 100,
