@@ -37,7 +37,7 @@ pub struct Container {
     pub contents: Vec<Content>,
     /// Encrypted containers within.
     pub encrypted: Vec<EncryptedContainer>,
-    /// The signatures over it, not verified; see [`verify`](super::verify).
+    /// The signatures over it, not verified; see [`Package::verify`].
     pub signatures: Vec<Element>,
     pub(super) attachment_keys: Vec<AttachmentKey>,
 }

@@ -6,10 +6,12 @@
 //! tree made **from that text**, so that what is hashed is what is used. A content package is not kept: its digest is
 //! computed while it streams by, and its place in the part is remembered.
 
+mod capture;
+mod ids;
 mod outline;
 mod read;
 
-pub(crate) use read::is_header_id;
+pub(crate) use ids::is_header_id;
 
 use std::fmt;
 use std::io::BufRead;

@@ -1,6 +1,6 @@
 //! The pass over the root part.
 
-use std::io::{self, BufRead, Write};
+use std::io::BufRead;
 
 use rohrpost_crypto::{Digest, DigestAlgorithm, Hasher};
 use rohrpost_xmlsec::NsContext;
@@ -9,6 +9,8 @@ use rohrpost_xmlsec::dsig::Signature;
 use rohrpost_xmlsec::reader::{Event, StartTag, StrictReader, XmlError};
 use rohrpost_xmlsec::tree::Element;
 
+use super::capture::{Bounded, Hashing, canonical, is_full};
+use super::ids::Reserved;
 use super::outline::Outline;
 use super::{
     BlockKind, Body, BodyContent, Envelope, EnvelopeError, HeaderBlock, Limits, PackagePlace, SignedBy,
@@ -281,60 +283,6 @@ impl<R: BufRead> Reading<'_, R> {
     }
 }
 
-/// `Id`s that an intermediary needs for itself.
-#[derive(Default)]
-struct Reserved {
-    found: Vec<String>,
-}
-
-impl Reserved {
-    fn watch_all(&mut self, element: &Element) {
-        self.watch(element.start_tag());
-        element.children().for_each(|child| self.watch_all(child));
-    }
-
-    fn watch(&mut self, tag: &StartTag) {
-        let Some(id) = tag.attr("Id") else { return };
-        if (RESERVED.contains(&id) || id.starts_with(INTERMEDIARY_ENTRY)) && self.found.len() < RESERVED.len() {
-            self.found.push(id.to_owned());
-        }
-    }
-}
-
-const RESERVED: [&str; 12] = [
-    "body",
-    "controlblock",
-    "clientsignature",
-    "suppliersignature",
-    "desiredlanguages",
-    "intermediarycertificates",
-    "featuredescription",
-    "responsetofetchdelivery",
-    "responsetomediatedelivery",
-    "responsetopartialfetchdelivery",
-    "acceptdelivery",
-    "processdelivery",
-];
-
-/// How the `Id`s of the intermediary's certificate entries begin.
-const INTERMEDIARY_ENTRY: &str = "intermed_";
-
-/// Whether a header block that we write has this `Id`.
-pub(crate) fn is_header_id(id: &str) -> bool {
-    RESERVED.contains(&id) || REQUEST_IDS.contains(&id)
-}
-
-/// `Id`s of header blocks that only requests of a client have.
-const REQUEST_IDS: [&str; 7] = [
-    "nonintermediarycertificates",
-    "qualityoftimestamp_creation",
-    "qualityoftimestamp_reception",
-    "storedelivery",
-    "forwarddelivery",
-    "mediatedelivery",
-    "partialstoredelivery",
-];
-
 /// `None` for the order block of another message type.
 fn kind_of(uri: Option<&str>, local: &str, message_type: MessageType) -> Option<BlockKind> {
     let kind = match (uri, local) {
@@ -360,64 +308,5 @@ fn only_element<'a>(parent: &'a Element, name: &'static str) -> Result<Option<&'
     match children.next() {
         Some(more) => Err(EnvelopeError::Misplaced { element: more.name().local().to_owned(), parent: name }),
         None => Ok(first),
-    }
-}
-
-/// Writes the element just opened, up to its end, in canonical form with everything in scope on the first tag. Says also whether an
-/// attribute contained `>`.
-fn canonical<R: BufRead, W: Write>(
-    xml: &mut StrictReader<R>,
-    sink: W,
-    dialect: Dialect,
-) -> Result<(W, bool), XmlError> {
-    let mut out = Canonicalizer::new(sink, dialect, &NsContext::empty());
-    out.copy_element(xml)?;
-    let saw_gt = out.saw_gt_in_attribute();
-    Ok((out.finish().map_err(XmlError::Output)?, saw_gt))
-}
-
-/// A buffer that refuses to grow beyond its limit.
-struct Bounded {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl Bounded {
-    fn into_text(self) -> String {
-        String::from_utf8(self.bytes).expect("canonical XML is UTF-8")
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + data.len() > self.limit {
-            return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
-        }
-        self.bytes.extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn is_full(error: &XmlError) -> bool {
-    matches!(error, XmlError::Output(inner) if inner.kind() == io::ErrorKind::QuotaExceeded)
-}
-
-/// Hashes, if there is anything to hash for.
-struct Hashing(Option<Hasher>);
-
-impl Write for Hashing {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if let Some(hasher) = &mut self.0 {
-            hasher.update(data);
-        }
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

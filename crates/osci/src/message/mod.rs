@@ -3,6 +3,30 @@
 //! [`Request::parse`] and [`Response::parse`] read an [`Envelope`]; every type has a `compose` that gives the
 //! [`Outgoing`](crate::compose::Outgoing) message. What an order needs is enforced; the schemas are not: known peers write messages
 //! that they forbid.
+//!
+//! ```
+//! use rohrpost_osci::dialog::ControlBlock;
+//! use rohrpost_osci::envelope::{Envelope, Limits};
+//! use rohrpost_osci::ids::Challenge;
+//! use rohrpost_osci::message::{GetMessageId, Request, RequestHeader};
+//! use rohrpost_osci::mime::{self, Boundary, Multipart};
+//! use rohrpost_osci::source::reader;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let control = ControlBlock {
+//!     challenge: Some(Challenge::new("MTIzNDU2Nzg5MA==")?),
+//!     sequence_number: Some(0),
+//!     ..ControlBlock::default()
+//! };
+//! let order = GetMessageId { header: RequestHeader { control, ..RequestHeader::default() } };
+//! let octets = order.compose()?.write(None, &Boundary::new("boundary")?, Vec::new())?;
+//!
+//! let multipart = Multipart::scan(&octets, &mime::Limits::default())?;
+//! let root = std::io::BufReader::new(reader(&octets, multipart.root().range.clone()));
+//! let envelope = Envelope::read(root, &Limits::default())?;
+//! assert!(matches!(Request::parse(&envelope)?, Request::GetMessageId(read) if read == order));
+//! # Ok(()) }
+//! ```
 
 mod exit_dialog;
 mod fetch_delivery;
