@@ -172,18 +172,24 @@ pub(crate) struct CardsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check an exported log: every leaf, tile and checkpoint. Needs only the files and the public key.
+    /// Check an exported log: every entry, tile and checkpoint. Needs only the files and the public key.
     Verify {
-        /// Folder of the export.
-        directory: PathBuf,
+        /// Folder of an export, or a file with a single proof.
+        path: PathBuf,
         /// File with the public key, as written by `audit checkpoint --key-to`.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// A checkpoint kept from earlier, which the export must continue. May be repeated.
+        #[arg(long, value_name = "FILE")]
+        since: Vec<PathBuf>,
     },
     /// Prove what the log says about one message.
     Prove {
         /// The message id.
         message_id: String,
+        /// Also write each proof to a file in this folder, for handing on.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
         #[command(flatten)]
         config: ConfigArgs,
     },
