@@ -5,10 +5,12 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::{LineStyle, Row, Table, TableStyle};
+use comfy_table::{Attribute, Cell, Color, LineStyle, Row, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::failure::{Failure, Kind};
 
@@ -75,6 +77,21 @@ impl Output {
             Tone::Faint => "2",
         };
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// A cell of a table in the colour of its meaning, if a terminal shows it.
+    pub(crate) fn cell(self, tone: Tone, text: impl ToString) -> Cell {
+        let cell = Cell::new(text);
+        if !self.colour {
+            return cell;
+        }
+        match tone {
+            Tone::Good => cell.fg(Color::Green),
+            Tone::Warning => cell.fg(Color::Yellow),
+            Tone::Bad => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+            Tone::Strong => cell.add_attribute(Attribute::Bold),
+            Tone::Faint => cell.add_attribute(Attribute::Dim),
+        }
     }
 
     /// A progress bar over `total` bytes; hidden unless a person watches.
@@ -155,4 +172,9 @@ pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> S
     let facts: Vec<_> = facts.into_iter().collect();
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     facts.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()
+}
+
+/// A time as logs and protocols write it.
+pub(crate) fn stamp(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }

@@ -15,8 +15,6 @@ use anyhow::{Context as _, Result};
 use rohrpost_audit::{Checkpoint, Leaf, LogVerifier};
 use rohrpost_store::SqliteReader;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::args::AuditCommand;
 use crate::failure::{Failure, Kind};
@@ -85,11 +83,6 @@ fn existing(path: &Path) -> Result<fs::Metadata> {
         };
         anyhow::Error::from(error).context(Failure::new(Kind::Configuration, what).remedy("check the path"))
     })
-}
-
-/// A time as logs and protocols write it.
-pub(super) fn stamp(time: OffsetDateTime) -> String {
-    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }
 
 fn checkpoint_json(checkpoint: &Checkpoint) -> Value {

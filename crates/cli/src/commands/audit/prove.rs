@@ -8,11 +8,11 @@ use rohrpost_audit::{Checkpoint, Leaf, LeafProof, LogVerifier};
 use rohrpost_osci::ids::MessageId;
 use serde_json::{Value, json};
 
-use super::{checkpoint_json, leaf_json, open, stamp};
+use super::{checkpoint_json, leaf_json, open};
 use crate::args::ConfigArgs;
 use crate::config;
 use crate::failure::{Failure, Kind};
-use crate::output::{Output, table};
+use crate::output::{Output, stamp, table};
 
 /// One entry with its proof, checked.
 pub(super) struct Proven {

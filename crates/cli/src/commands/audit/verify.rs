@@ -7,9 +7,9 @@ use rohrpost_audit::{Checkpoint, LeafProof, LogVerifier, Report, verify_export_s
 use serde_json::{Value, json};
 
 use super::prove::{check, entries_table, meaning};
-use super::{checkpoint_json, existing, key, leaf_json, read, stamp};
+use super::{checkpoint_json, existing, key, leaf_json, read};
 use crate::failure::{Failure, Kind};
-use crate::output::{Output, Tone, facts};
+use crate::output::{Output, Tone, facts, stamp};
 
 /// Checks the export in a folder, or the proof in a file.
 pub(super) fn run(path: &Path, key_file: &Path, since: &[PathBuf], output: Output) -> Result<()> {
