@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rohrpost_audit::{LogSigner, LogVerifier};
+use rohrpost_audit::LogSigner;
 use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_crypto::{Random as _, SystemRandom};
@@ -27,10 +27,7 @@ use crate::failure::{Failure, Kind};
 use crate::test_pki::write_secret;
 
 /// Name of the log in checkpoints (C2SP signed note).
-const LOG_NAME: &str = "rohrpost";
-
-/// File of the key that signs checkpoints, in the data directory.
-const SIGNING_KEY: &str = "audit-signing.key";
+pub(crate) const LOG_NAME: &str = "rohrpost";
 
 /// A running intermediary.
 pub(crate) struct Node {
@@ -107,7 +104,7 @@ impl Node {
 }
 
 /// Opens the store of a data directory with its log key.
-fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
+pub(crate) fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let signer = LogSigner::new(LOG_NAME, signing_key(directory)?)?;
     let store = SqliteStore::open(directory, signer, SqliteOptions::default())
@@ -116,16 +113,8 @@ fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
 }
 
 /// The key that signs checkpoints; made at first use.
-fn signing_key(directory: &Path) -> Result<SigningKey> {
-    Ok(SigningKey::from_seed(&*secret_file(&directory.join(SIGNING_KEY))?))
-}
-
-/// The public half of the key that signs checkpoints; nothing if there is none yet.
-pub(crate) fn log_verifier(directory: &Path) -> Result<Option<LogVerifier>> {
-    if !directory.join(SIGNING_KEY).exists() {
-        return Ok(None);
-    }
-    Ok(Some(LogVerifier::new(LOG_NAME, signing_key(directory)?.verifying_key())?))
+pub(crate) fn signing_key(directory: &Path) -> Result<SigningKey> {
+    Ok(SigningKey::from_seed(&*secret_file(&directory.join("audit-signing.key"))?))
 }
 
 /// 32 secret bytes from a file that only its owner reads; made at first use.

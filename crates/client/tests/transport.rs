@@ -1,5 +1,7 @@
 //! The transport alone, against servers that behave and such that do not.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, too
+
 #[path = "support/http.rs"]
 #[allow(dead_code)]
 mod http;

@@ -78,7 +78,7 @@ fn parse(text: &str) -> Option<Address> {
     Some(Address {
         tls,
         authority: authority.to_string(),
-        host: bare.unwrap_or(authority.host()).to_owned(),
+        host: bare.unwrap_or_else(|| authority.host()).to_owned(),
         port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
     })

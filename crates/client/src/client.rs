@@ -1,0 +1,165 @@
+use std::fmt;
+use std::sync::Arc;
+
+use rohrpost_osci::card::ProcessCardBundle;
+use rohrpost_osci::dialog::ClientDialog;
+use rohrpost_osci::feedback::{Code, Feedback};
+use rohrpost_osci::ids::MessageId;
+use rohrpost_osci::message::{GetMessageId, Response};
+use rohrpost_osci::ns::MessageType;
+use rohrpost_osci::selection::{CardRule, CardSelection};
+use tracing::info;
+
+use crate::blocking::blocking;
+use crate::config::Config;
+use crate::dialog::{Cards, Dialog};
+use crate::error::{Error, PeerError};
+use crate::exchange::{Party, Repeat};
+use crate::shipment::{Built, Shipment};
+use crate::transport::{Moved, OnProgress};
+
+/// One party's connection to one intermediary. Cheap to clone, for use from many tasks at once.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) party: Arc<Party>,
+    pub(crate) on_progress: Option<OnProgress>,
+}
+
+/// A delivery that lies in the mailbox of its addressee.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its id.
+    pub message_id: MessageId,
+    /// Its process card as far as it had come.
+    pub card: Option<ProcessCardBundle>,
+    /// What the intermediary said, warnings included.
+    pub feedback: Feedback,
+    /// Whether an earlier try had stored it whose answer was lost.
+    pub repeated: bool,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if the configuration cannot work.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Ok(Self { party: Arc::new(Party::new(config)?), on_progress: None })
+    }
+
+    /// The same client, telling how its messages move. `on_progress` is called often and must return at once.
+    #[must_use]
+    pub fn with_progress(&self, on_progress: impl Fn(Moved) + Send + Sync + 'static) -> Self {
+        Self { party: Arc::clone(&self.party), on_progress: Some(Arc::new(on_progress)) }
+    }
+
+    /// A fresh message id.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn message_id(&self) -> Result<MessageId, Error> {
+        message_id(self, &mut ClientDialog::new(), Repeat::IfLost).await
+    }
+
+    /// Stores a delivery; once, however often it has to be sent.
+    ///
+    /// A shipment without message id gets a fresh one. If an answer is lost, the same message is sent again; if it turns
+    /// out that an earlier try was successful, its process card is the proof. Applications that must not store twice even
+    /// across their own crash fetch an id with [`message_id`](Self::message_id), write it down, and give it to
+    /// [`Shipment::with_message_id`].
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] with the message id if all tries ended without a certain outcome; otherwise the delivery
+    /// is not stored.
+    pub async fn store(&self, shipment: Shipment) -> Result<Stored, Error> {
+        let message_id = match &shipment.message_id {
+            Some(id) => id.clone(),
+            None => self.message_id().await?,
+        };
+        let subject = shipment.subject.clone();
+        let party = Arc::clone(&self.party);
+        let built = blocking(move || shipment.build(&party)).await?;
+        match self.send(built, message_id.clone()).await {
+            Err(error) if error.is_refused_with(Code::MessageIdIllegal) => {
+                self.find_stored(message_id, subject, error).await
+            }
+            Err(error) if !error.is_not_executed() => {
+                Err(Error::OutcomeUnknown { message_id, source: Box::new(error) })
+            }
+            Err(error) => Err(error),
+            Ok((card, feedback)) => Ok(Stored { message_id, card, feedback, repeated: false }),
+        }
+    }
+
+    /// Opens an explicit dialog, which is what fetching needs.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn open_dialog(&self) -> Result<Dialog, Error> {
+        Dialog::open(self.clone()).await
+    }
+
+    /// Fetches process cards in a dialog of its own.
+    ///
+    /// # Errors
+    /// [`Error`]; finding none is not one.
+    pub async fn process_cards(&self, selection: CardSelection) -> Result<Cards, Error> {
+        let mut dialog = self.open_dialog().await?;
+        let cards = dialog.cards(selection).await?;
+        // The cards are here; whether the dialog was closed well does not matter to anybody.
+        let _ = dialog.exit().await;
+        Ok(cards)
+    }
+
+    async fn send(&self, built: Built, id: MessageId) -> Result<(Option<ProcessCardBundle>, Feedback), Error> {
+        let mut dialog = ClientDialog::new();
+        let compose = move |party: &Party, control| built.compose(party, control, id);
+        let (order, on_progress) = (MessageType::StoreDelivery, self.on_progress.as_ref());
+        let answered = self.party.order(&mut dialog, order, Repeat::IfLost, on_progress, compose).await?;
+        match answered.response {
+            Response::StoreDelivery(answer) => Ok((answer.card, answer.feedback)),
+            _ => unreachable!("a dialog takes no answer of another type"),
+        }
+    }
+
+    /// After "this id was used": if the card shows a delivery of ours with the same subject, that is the one.
+    async fn find_stored(
+        &self,
+        message_id: MessageId,
+        subject: Option<String>,
+        refused: Error,
+    ) -> Result<Stored, Error> {
+        let selection = CardSelection { rule: CardRule::ByIds(vec![message_id.clone()]), limit: None };
+        let unknown = |error| Error::OutcomeUnknown { message_id: message_id.clone(), source: Box::new(error) };
+        let found = self.process_cards(selection).await.map_err(unknown)?;
+        let is_ours = |card: &ProcessCardBundle| {
+            card.message_id == message_id && (card.card.subject.is_none() || card.card.subject == subject)
+        };
+        match found.cards.into_iter().find(is_ours) {
+            Some(card) => {
+                info!("a delivery had been stored by an earlier try");
+                Ok(Stored { message_id, card: Some(card), feedback: found.feedback, repeated: true })
+            }
+            None => Err(refused),
+        }
+    }
+}
+
+/// Fetches a message id in the dialog given.
+pub(crate) async fn message_id(client: &Client, dialog: &mut ClientDialog, repeat: Repeat) -> Result<MessageId, Error> {
+    let compose = |party: &Party, control| {
+        let header = party.header(control, vec![party.cipher_entry()])?;
+        GetMessageId { header }.compose()
+    };
+    let answered = client.party.order(dialog, MessageType::GetMessageId, repeat, None, compose).await?;
+    match answered.response {
+        Response::GetMessageId(answer) => Ok(answer.message_id.ok_or(PeerError::Lacking { what: "the message id" })?),
+        _ => unreachable!("a dialog takes no answer of another type"),
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.party.config).finish()
+    }
+}
