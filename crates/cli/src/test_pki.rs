@@ -1,8 +1,6 @@
 //! A small authority of one's own for trying things out: `rohrpost certs generate` and `rohrpost demo`. Never for production.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -11,6 +9,8 @@ use rohrpost_pki::issue::{Authority, Name, Template, Validity};
 use rohrpost_pki::pkcs12::{self, Pin};
 use rohrpost_pki::{Certificate, KeyEntry, pem};
 use time::{Duration, OffsetDateTime};
+
+use crate::secrets::write_secret;
 
 /// What to make.
 pub(crate) struct Order<'a> {
@@ -88,17 +88,4 @@ fn fresh_pin() -> zeroize::Zeroizing<String> {
     let mut random = [0; 9];
     SystemRandom.fill(&mut random);
     zeroize::Zeroizing::new(random.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Writes a file only its owner can read.
-pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(bytes)?;
-    Ok(())
 }
