@@ -8,10 +8,16 @@
 //! of them, in every test run (`tests/tests/fuzz_seeds.rs`).
 
 mod base64;
+mod content;
+mod encrypted;
+mod envelope;
 mod mime;
 mod xml;
 
 pub use base64::base64;
+pub use content::content;
+pub use encrypted::encrypted;
+pub use envelope::{control_block, envelope};
 pub use mime::mime;
 pub use xml::strict_xml;
 
@@ -27,6 +33,10 @@ pub struct Target {
 /// All decoders.
 pub const TARGETS: &[Target] = &[
     Target { name: "base64", run: base64 },
+    Target { name: "content", run: content },
+    Target { name: "control_block", run: control_block },
+    Target { name: "encrypted", run: encrypted },
+    Target { name: "envelope", run: envelope },
     Target { name: "mime", run: mime },
     Target { name: "strict_xml", run: strict_xml },
 ];

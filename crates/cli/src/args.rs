@@ -172,18 +172,24 @@ pub(crate) struct CardsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check an exported log: every leaf, tile and checkpoint. Needs only the files and the public key.
+    /// Check an exported log: every entry, tile and checkpoint. Needs only the files and the public key.
     Verify {
-        /// Folder of the export.
-        directory: PathBuf,
+        /// Folder of an export, or a file with a single proof.
+        path: PathBuf,
         /// File with the public key, as written by `audit checkpoint --key-to`.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// A checkpoint kept from earlier, which the export must continue. May be repeated.
+        #[arg(long, value_name = "FILE")]
+        since: Vec<PathBuf>,
     },
     /// Prove what the log says about one message.
     Prove {
         /// The message id.
         message_id: String,
+        /// Also write each proof to a file in this folder, for handing on.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -208,37 +214,43 @@ pub(crate) enum AuditCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertsCommand {
     /// Make a test authority with key pairs for an intermediary and named parties. Never for production.
-    Generate {
-        /// Folder to write to.
-        #[arg(long, value_name = "DIR")]
-        to: PathBuf,
-        /// Name of a party that gets a cipher and a signature key pair. May be repeated.
-        #[arg(long = "party", value_name = "NAME", default_values = ["intermediary", "alice", "bob"])]
-        parties: Vec<String>,
-        /// Length of the RSA keys in bits.
-        #[arg(long, default_value_t = 3072, value_parser = clap::value_parser!(u32).range(2048..=8192))]
-        bits: u32,
-        /// Days the certificates are valid.
-        #[arg(long, default_value_t = 730)]
-        days: u32,
-    },
-    /// Say what a certificate is and whether it is good for a use.
-    Inspect {
-        /// Certificate (PEM or DER) or PKCS#12 file.
-        file: PathBuf,
-        /// Trusted authorities (PEM). May be repeated.
-        #[arg(long = "anchor", value_name = "FILE")]
-        anchors: Vec<PathBuf>,
-        /// Certificates between authority and end entity (PEM). May be repeated.
-        #[arg(long = "intermediate", value_name = "FILE")]
-        intermediates: Vec<PathBuf>,
-        /// File whose first line is the PIN of a PKCS#12 file.
-        #[arg(long, value_name = "FILE")]
-        pin_file: Option<PathBuf>,
-        /// Judge as of this time (RFC 3339) instead of now.
-        #[arg(long, value_name = "TIME")]
-        at: Option<String>,
-    },
+    Generate(GenerateArgs),
+    /// Say what a certificate is and what it is good for.
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GenerateArgs {
+    /// Folder to write to.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Name of a party that gets a cipher and a signature key pair. May be repeated.
+    #[arg(long = "party", value_name = "NAME", default_values = ["intermediary", "alice", "bob"])]
+    pub(crate) parties: Vec<String>,
+    /// Length of the RSA keys in bits.
+    #[arg(long, default_value_t = 3072, value_parser = clap::value_parser!(u32).range(2048..=8192))]
+    pub(crate) bits: u32,
+    /// Days the certificates are valid.
+    #[arg(long, default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// Certificate (PEM or DER) or, with --pin-file, PKCS#12 file. Further certificates in it count as intermediates.
+    pub(crate) file: PathBuf,
+    /// Trusted authorities (PEM). May be repeated.
+    #[arg(long = "anchor", value_name = "FILE")]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// Certificates between authority and end entity (PEM). May be repeated.
+    #[arg(long = "intermediate", value_name = "FILE")]
+    pub(crate) intermediates: Vec<PathBuf>,
+    /// File whose first line is the PIN of a PKCS#12 file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin_file: Option<PathBuf>,
+    /// Judge as of this time (RFC 3339, e.g. 2026-05-01T12:00:00Z) instead of now.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use serde_json::Value;
+
 /// The exit codes, documented in `rohrpost --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -42,11 +44,13 @@ pub(crate) struct Failure {
     pub(crate) cause: Option<String>,
     pub(crate) remedy: Option<String>,
     pub(crate) correlation_id: Option<String>,
+    /// What the command found out before it failed: printed beside the error for machines.
+    pub(crate) report: Option<Value>,
 }
 
 impl Failure {
     pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), cause: None, remedy: None, correlation_id: None }
+        Self { kind, what: what.into(), cause: None, remedy: None, correlation_id: None, report: None }
     }
 
     pub(crate) fn cause(mut self, cause: impl Into<String>) -> Self {
@@ -56,6 +60,11 @@ impl Failure {
 
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    pub(crate) fn report(mut self, report: Value) -> Self {
+        self.report = Some(report);
         self
     }
 }

@@ -1,5 +1,7 @@
 //! One file per command.
 
+mod audit;
+mod certs;
 mod config;
 mod serve;
 
@@ -14,6 +16,8 @@ pub(crate) fn run(args: Args, output: Output) -> Result<()> {
         Command::Serve(config) => serve::run(&config, output),
         Command::Config(ConfigCommand::PrintDefault) => config::print_default(output),
         Command::Config(ConfigCommand::Check(config)) => config::check(&config, output),
+        Command::Audit(command) => audit::run(&command, output),
+        Command::Certs(command) => certs::run(&command, output),
         _ => anyhow::bail!("not wired yet"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rohrpost_audit::{Event, Leaf};
+use rohrpost_audit::{Commitment, Event, Leaf, Salt};
 use rohrpost_crypto::DigestAlgorithm;
 use rohrpost_osci::card::{InspectionReport, ProcessCard, ProcessCardBundle, Timestamp};
 use rohrpost_osci::envelope::{BlockKind, Envelope};
@@ -75,7 +75,24 @@ fn delivery(
     delivery.attachments = attachments;
     delivery.limits = order.intermediary.settings.mailbox;
     delivery.leaf = leaf(order);
+    commit(&mut delivery, opened, order).map_err(Stop::internal)?;
     Ok(delivery)
+}
+
+/// Binds the log to subject and content without revealing them: salted hashes, whose salt goes when the body goes. `content`
+/// is the SHA-256 of the package as received, followed by those of the attachments in their order.
+fn commit(delivery: &mut Delivery, opened: &Opened, order: &Order<'_>) -> io::Result<()> {
+    let salt = Salt::from_bytes(order.intermediary.random());
+    let mut package = DigestAlgorithm::Sha256.hasher();
+    io::copy(&mut opened.message().reader(delivery.content.range.clone()), &mut package)?;
+    let mut content = package.finish().as_bytes().to_vec();
+    delivery.attachments.iter().for_each(|attachment| content.extend_from_slice(&attachment.sha256));
+    delivery.leaf.commitments.push(Commitment::new("content", &salt, &content));
+    if let Some(subject) = &delivery.subject {
+        delivery.leaf.commitments.push(Commitment::new("subject", &salt, subject.as_bytes()));
+    }
+    delivery.salt = Some(salt);
+    Ok(())
 }
 
 /// The stored body is the opened message itself: a file of the spool changes hands, it is not copied.
