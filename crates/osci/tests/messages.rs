@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::sync::Arc;
 
 use expect_test::expect;
+use proptest::prelude::*;
 use rohrpost_crypto::{Curve, DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use rohrpost_osci::compose::{OutAttachment, OutContent, OutDelivery, Outgoing, Signing};
 use rohrpost_osci::dialog::ControlBlock;
@@ -26,6 +27,7 @@ use rohrpost_osci::ns::{self, NS5, NS6};
 use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 use rohrpost_osci::signature::{self, MessageParts, TransportSignatureError};
 use rohrpost_osci::source::reader;
+use rohrpost_osci::xml::XmlWriter;
 
 const PACKAGE: &str = r#"<osci:ContentPackage><osci:ContentContainer Id="contentcontainer0"><osci:Content><osci:Base64Content Id="content0">QW55</osci:Base64Content></osci:Content></osci:ContentContainer></osci:ContentPackage>"#;
 
@@ -434,4 +436,47 @@ fn what_the_signature_does_not_cover_is_found() {
     // The same octets in another notation.
     changed("<osci:Base64Content Id=\"content0\">QW55<", "<osci:Base64Content  Id='content0' >Q&#x57;<![CDATA[55]]><")
         .unwrap();
+}
+
+/// Text that XML can carry, rich in characters that need care.
+fn text() -> impl Strategy<Value = String> {
+    let range = |from, to| proptest::char::range(from, to);
+    let careful = proptest::sample::select(vec!['\n', '\t', '\r', '&', ']', '>', '<', '"', '😀']);
+    let char = prop_oneof![careful, range(' ', '~'), range('\u{A0}', '\u{D7FF}')];
+    proptest::collection::vec(char, 0..40).prop_map(|chars| chars.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn deliveries_survive(
+        subject in proptest::option::of(text()),
+        id in "[!-~ä€]{1,60}",
+        meta in text(),
+        name in "[a-zA-Z0-9 äöü()&<;%+]{0,20}[a-z]",
+        octets in proptest::collection::vec(any::<u8>(), 0..2000),
+    ) {
+        let mut custom = XmlWriter::new();
+        custom.open_declaring("a:Meta", " xmlns:a=\"urn:a\"", &[("Id", "meta"), ("note", &meta)]);
+        custom.leaf("a:b", &[], &meta).close();
+        let custom = CustomBlock::new(custom.finish()).unwrap();
+        let received = CustomBlock::new(custom.to_block().unwrap().canonical()).unwrap();
+        let mut store = store();
+        store.header.custom = vec![custom];
+        store.subject = subject;
+        store.message_id = Some(MessageId::new(id).unwrap());
+        let mut delivery = delivery();
+        delivery.attachments.push(OutAttachment::new(name.clone(), "application/octet-stream", Arc::new(octets.clone())));
+
+        let key = key();
+        let sent = write_signed(&store.compose(delivery).unwrap(), &key, SignedBy::Client);
+        check(&sent, &key).unwrap();
+        let (multipart, envelope) = read(&sent);
+        let Ok(Request::StoreDelivery(read)) = Request::parse(&envelope) else { panic!("a StoreDelivery was written") };
+        store.header.custom = vec![received];
+        prop_assert_eq!(read, store);
+        let mut bytes = Vec::new();
+        multipart.attachment(&name).unwrap().reader(&sent).read_to_end(&mut bytes).unwrap();
+        prop_assert_eq!(bytes, octets);
+    }
 }
