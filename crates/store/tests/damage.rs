@@ -45,6 +45,32 @@ fn change(dir: &Path, sql: &str) {
 }
 
 #[test]
+fn only_the_owner_can_read_what_is_stored() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    // A folder that was there before keeps its rights, so each file has to guard itself.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let store = open(dir.path()).unwrap();
+    let mut given = delivery("m", 0);
+    given.body = BodySource::Inline(vec![7; 100_000]);
+    store.accept(given).unwrap();
+    let mut files = 0;
+    let mut folders = vec![dir.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let (path, metadata) = entry.map(|entry| (entry.path(), entry.metadata().unwrap())).unwrap();
+            if metadata.is_dir() {
+                folders.push(path);
+            } else {
+                files += 1;
+                assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{}", path.display());
+            }
+        }
+    }
+    assert!(files >= 5, "database, its two companions, lock and body");
+}
+
+#[test]
 fn a_file_that_is_no_database() {
     for content in [b"this is no database, but a rather long text ".repeat(100), vec![0xFF; 8192]] {
         let dir = tempfile::tempdir().unwrap();

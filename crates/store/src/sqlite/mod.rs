@@ -99,6 +99,7 @@ impl SqliteStore {
             // Without its database every body would look like an orphan.
             return Err(StorageError::Corrupt("there are bodies but the database is missing".to_owned()));
         }
+        create_private(&path)?;
         let connection = schema::open_writer(&path)?;
         bodies.begin_names(count_start(&connection)?);
         bodies.empty_incoming()?;
@@ -111,6 +112,11 @@ impl SqliteStore {
             recovery,
             _lock: lock,
         })
+    }
+
+    /// Whether there is a store in `dir`, or one whose making was interrupted.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(DATABASE).exists()
     }
 
     /// The folder for incoming messages on the same file system: bodies from there are renamed, not copied. Emptied at
@@ -278,6 +284,12 @@ fn lock(dir: &Path) -> Result<File, StorageError> {
         Err(TryLockError::WouldBlock) => Err(StorageError::InUse(dir.to_owned())),
         Err(TryLockError::Error(error)) => Err(StorageError::io(&path, error)),
     }
+}
+
+/// Makes the file before the database does, which would let everybody read it. Its companions inherit the mode.
+fn create_private(path: &Path) -> Result<(), StorageError> {
+    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StorageError::io(path, error))
 }
 
 fn count_start(connection: &Connection) -> Result<u32, StorageError> {
