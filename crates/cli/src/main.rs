@@ -9,6 +9,7 @@ mod config;
 mod failure;
 mod node;
 mod output;
+mod secrets;
 mod test_pki;
 
 use std::process::ExitCode;

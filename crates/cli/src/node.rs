@@ -1,16 +1,15 @@
 //! A running intermediary: store, orders and gateway wired together, with the jobs that run beside them. Used by `serve` and
 //! by `demo`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rohrpost_audit::{LogSigner, LogVerifier};
+use rohrpost_crypto::SystemRandom;
 use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
-use rohrpost_crypto::{Random as _, SystemRandom};
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_gateway::{
     Figure, FigureValue, Figures, Gateway, Handler, NotReady, OrderResult, Outcome, Readiness, Reply, RequestContext,
@@ -24,13 +23,14 @@ use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
-use crate::test_pki::write_secret;
+use crate::secrets::{private_folder, secret, secret_or_new};
 
 /// Name of the log in checkpoints (C2SP signed note).
 const LOG_NAME: &str = "rohrpost";
 
-/// File of the key that signs checkpoints, in the data directory.
-const SIGNING_KEY: &str = "audit-signing.key";
+/// Files of secrets in the data directory.
+const LOG_KEY: &str = "audit-signing.key";
+const MESSAGE_ID_KEY: &str = "message-id.key";
 
 /// A running intermediary.
 pub(crate) struct Node {
@@ -45,7 +45,7 @@ impl Node {
     /// Opens the store, recovers what a crash left, and listens.
     pub(crate) async fn start(config: Config) -> Result<Self> {
         let store = open_store(&config.data_directory)?;
-        let secret = secret_file(&config.data_directory.join("message-id.key"))?;
+        let secret = secret_or_new(&config.data_directory.join(MESSAGE_ID_KEY))?;
         let inspector =
             Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
         let parts = Parts {
@@ -106,44 +106,32 @@ impl Node {
     }
 }
 
-/// Opens the store of a data directory with its log key.
+/// Opens the store of a data directory with its log key; both are made at first use.
 fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
-    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let signer = LogSigner::new(LOG_NAME, signing_key(directory)?)?;
+    private_folder(directory)?;
+    // A log goes on with the key it was begun with or not at all, so a lost one is not replaced.
+    let key = match SqliteStore::is_in(directory) {
+        true => signing_key(directory)?,
+        false => SigningKey::from_seed(&*secret_or_new(&directory.join(LOG_KEY))?),
+    };
+    let signer = LogSigner::new(LOG_NAME, key)?;
     let store = SqliteStore::open(directory, signer, SqliteOptions::default())
         .with_context(|| Failure::new(Kind::Other, format!("cannot open the store in {}", directory.display())))?;
     Ok(Arc::new(store))
 }
 
-/// The key that signs checkpoints; made at first use.
+/// The key that signs the checkpoints of an existing log.
 fn signing_key(directory: &Path) -> Result<SigningKey> {
-    Ok(SigningKey::from_seed(&*secret_file(&directory.join(SIGNING_KEY))?))
+    let seed = secret(&directory.join(LOG_KEY)).with_context(|| {
+        Failure::new(Kind::Configuration, format!("the key of the log in {} cannot be read", directory.display()))
+            .remedy("restore audit-signing.key from a backup: only with it can this log be continued")
+    })?;
+    Ok(SigningKey::from_seed(&*seed))
 }
 
-/// The public half of the key that signs checkpoints; nothing if there is none yet.
-pub(crate) fn log_verifier(directory: &Path) -> Result<Option<LogVerifier>> {
-    if !directory.join(SIGNING_KEY).exists() {
-        return Ok(None);
-    }
-    Ok(Some(LogVerifier::new(LOG_NAME, signing_key(directory)?.verifying_key())?))
-}
-
-/// 32 secret bytes from a file that only its owner reads; made at first use.
-fn secret_file(path: &PathBuf) -> Result<zeroize::Zeroizing<[u8; 32]>> {
-    let mut secret = zeroize::Zeroizing::new([0; 32]);
-    match fs::read(path) {
-        Ok(bytes) => {
-            let bytes = zeroize::Zeroizing::new(bytes);
-            let wrong = || Failure::new(Kind::Configuration, format!("{} does not hold 32 bytes", path.display()));
-            secret.copy_from_slice(bytes.get(..32).filter(|_| bytes.len() == 32).with_context(wrong)?);
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            SystemRandom.fill(&mut *secret);
-            write_secret(path, &*secret)?;
-        }
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-    Ok(secret)
+/// The public half of the key that signs the checkpoints of an existing log.
+pub(crate) fn log_verifier(directory: &Path) -> Result<LogVerifier> {
+    Ok(LogVerifier::new(LOG_NAME, signing_key(directory)?.verifying_key())?)
 }
 
 /// Retention and forgotten dialogs, beside the orders.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -15,6 +13,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::config::keys;
 use crate::failure::{Failure, Kind};
+use crate::secrets::write_secret;
 
 /// What to make.
 pub(crate) struct Order<'a> {
@@ -169,19 +168,6 @@ fn fresh_pin() -> zeroize::Zeroizing<String> {
     let mut random = [0; 9];
     SystemRandom.fill(&mut random);
     zeroize::Zeroizing::new(random.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Writes a file only its owner can read.
-pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| unwritable(path))?;
-    file.write_all(bytes).with_context(|| unwritable(path))?;
-    Ok(())
 }
 
 fn unwritable(path: &Path) -> Failure {

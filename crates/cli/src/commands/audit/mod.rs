@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use rohrpost_audit::{Checkpoint, Leaf, LogVerifier};
-use rohrpost_store::SqliteReader;
+use rohrpost_store::{SqliteReader, SqliteStore};
 use serde_json::{Value, json};
 
 use crate::args::AuditCommand;
@@ -37,10 +37,10 @@ pub(super) fn open(directory: &Path) -> Result<(SqliteReader, LogVerifier)> {
         Failure::new(Kind::Configuration, format!("there is no message log in {}", directory.display()))
             .remedy("give the configuration of the server (--config FILE), and start it once if it never ran")
     };
-    if !directory.join("rohrpost.db").exists() {
+    if !SqliteStore::is_in(directory) {
         return Err(absent().into());
     }
-    let verifier = node::log_verifier(directory)?.with_context(absent)?;
+    let verifier = node::log_verifier(directory)?;
     let reader = SqliteReader::open(directory).with_context(|| {
         Failure::new(Kind::Other, format!("cannot read the message log in {}", directory.display()))
             .remedy("run the command as the user of the server, with the version of the program the server has")
