@@ -64,10 +64,13 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// Configuration file (TOML); see `rohrpost config print-default`.
+    /// Configuration file (TOML); `rohrpost config print-default` prints one with every key explained.
     #[arg(long, short, value_name = "FILE", env = "ROHRPOST_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Override one key, e.g. `--set http.listen='["127.0.0.1:8080"]'`. May be repeated.
+    ///
+    /// Environment variables do the same: ROHRPOST__HTTP__LISTEN='["127.0.0.1:8080"]'. A value is read as TOML if it is
+    /// TOML, as text otherwise. What comes later wins: defaults, file, environment, --set.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(crate) sets: Vec<String>,
 }

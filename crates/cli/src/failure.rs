@@ -63,6 +63,20 @@ impl Failure {
         self
     }
 
+    /// The same error, told as one of the configuration key it is about.
+    pub(crate) fn at_key(key: &str, mut error: anyhow::Error) -> anyhow::Error {
+        match error.downcast_mut::<Self>() {
+            Some(failure) => {
+                failure.what = format!("{key}: {}", failure.what);
+                error
+            }
+            None => {
+                let failure = Self::new(Kind::Configuration, format!("{key}: {error}"));
+                error.context(failure)
+            }
+        }
+    }
+
     pub(crate) fn report(mut self, report: Value) -> Self {
         self.report = Some(report);
         self

@@ -13,14 +13,14 @@ use crate::failure::{Failure, Kind};
 /// Reads a key pair; relative paths start at `base`.
 pub(crate) fn key_pair(files: &KeyFiles, base: &Path, name: &str) -> Result<KeyEntry> {
     let at = |path: &PathBuf| base.join(path);
-    match (&files.pkcs12, &files.pin_file, &files.certificate, &files.key) {
+    let read = match (&files.pkcs12, &files.pin_file, &files.certificate, &files.key) {
         (Some(file), Some(pin_file), None, None) => pkcs12_file(&at(file), &at(pin_file)),
         (None, None, Some(certificate), Some(key)) => pem_files(&at(certificate), &at(key)),
-        _ => Err(wrong(
-            format!("{name} names no key pair"),
-            "give either `pkcs12` and `pin_file`, or `certificate` and `key`",
-        )),
-    }
+        _ => Err(Failure::new(Kind::Configuration, "no key pair is named")
+            .remedy("give either `pkcs12` and `pin_file`, or `certificate` and `key`")
+            .into()),
+    };
+    read.map_err(|error| Failure::at_key(name, error))
 }
 
 /// Reads a PKCS#12 file with the PIN in the first line of another file.
@@ -69,14 +69,10 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 
 fn unreadable(file: &Path) -> Failure {
     Failure::new(Kind::Configuration, format!("cannot read {}", file.display()))
-        .remedy("check the path and the rights of the file")
+        .remedy("check the path and the rights of the file; relative paths start at the folder of the configuration")
 }
 
 fn no_certificate(file: &Path) -> Failure {
     Failure::new(Kind::Configuration, format!("{} holds no usable certificate", file.display()))
         .remedy("give an X.509 certificate as PEM or DER")
-}
-
-fn wrong(what: String, remedy: &str) -> anyhow::Error {
-    Failure::new(Kind::Configuration, what).remedy(remedy).into()
 }

@@ -1,6 +1,7 @@
 //! The configuration: what was written ([`raw`]), layer upon layer ([`layers`]), becomes what it means ([`Config`]):
 //! validated, typed, every file it names read. Nothing behind this module sees raw input.
 
+mod examine;
 pub(crate) mod keys;
 mod layers;
 mod raw;
@@ -24,6 +25,7 @@ use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::{Anchors, Certificate, KeyEntry, KeyUsage};
 use rohrpost_store::{MailboxLimits, Retention};
 
+pub(crate) use examine::{Finding, examine};
 pub(crate) use raw::DEFAULT;
 use raw::RawConfig;
 
@@ -63,11 +65,9 @@ pub(crate) fn data_directory(args: &ConfigArgs) -> Result<PathBuf> {
 
 fn raw(args: &ConfigArgs) -> Result<RawConfig> {
     layers::load(args.config.as_deref(), std::env::vars(), &args.sets).map_err(|error| {
-        let text = format!("{error:#}");
-        error.context(
-            Failure::new(Kind::Configuration, text)
-                .remedy("compare with `rohrpost config print-default`, which explains every key"),
-        )
+        let failure = Failure::new(Kind::Configuration, error.to_string())
+            .remedy("compare with `rohrpost config print-default`, which explains every key");
+        error.context(failure)
     })
 }
 
@@ -77,16 +77,12 @@ fn base(args: &ConfigArgs) -> PathBuf {
 
 impl Config {
     fn check(raw: &RawConfig, base: &Path) -> Result<Self> {
-        let data_directory = base.join(&raw.storage.directory);
-        let spools = SpoolDir::new(data_directory.join("incoming"))
-            .with_memory_threshold(raw.limits.spool_memory_bytes)
-            .with_limit(raw.limits.message_bytes);
         let days = |days: u32| (days > 0).then(|| time::Duration::days(i64::from(days)));
         let message_id_lifetime = time::Duration::days(i64::from(raw.orders.message_id_lifetime_days));
         Ok(Self {
             keys: keyring(raw, base)?,
             anchors: anchors(raw, base)?,
-            intermediates: certificates(&raw.trust.intermediates, base)?,
+            intermediates: certificates("trust.intermediates", &raw.trust.intermediates, base)?,
             policy: Arc::new(policy(raw, base)?),
             settings: settings(raw)?,
             retention: Retention {
@@ -96,37 +92,45 @@ impl Config {
                 unused_ids: Some(message_id_lifetime),
             },
             retention_interval: Duration::from_secs(60 * u64::from(raw.retention.interval_minutes.max(1))),
-            gateway: gateway_config(raw, base, spools)?,
-            log_json: match raw.log.format.as_str() {
-                "json" => true,
-                "text" => false,
-                other => return Err(bad("log.format", other, "write \"text\" or \"json\"")),
-            },
+            gateway: gateway_config(raw, base)?,
+            log_json: log_json(raw)?,
             log_level: raw.log.level.clone(),
             message_id_lifetime,
-            data_directory,
+            data_directory: base.join(&raw.storage.directory),
         })
     }
 
     /// The weakening settings that are on.
     pub(crate) fn dangerous(&self) -> Vec<&'static str> {
-        let mut on = Vec::new();
-        if self.settings.dangerous_fetch_without_encryption {
-            on.push("orders.dangerous_fetch_without_encryption");
-        }
-        if self.settings.tolerance.dangerous_clear_requests {
-            on.push("orders.dangerous_clear_requests");
-        }
-        on
+        dangerous(&self.settings)
+    }
+}
+
+fn dangerous(settings: &Settings) -> Vec<&'static str> {
+    let mut on = Vec::new();
+    if settings.dangerous_fetch_without_encryption {
+        on.push("orders.dangerous_fetch_without_encryption");
+    }
+    if settings.tolerance.dangerous_clear_requests {
+        on.push("orders.dangerous_clear_requests");
+    }
+    on
+}
+
+fn log_json(raw: &RawConfig) -> Result<bool> {
+    match raw.log.format.as_str() {
+        "json" => Ok(true),
+        "text" => Ok(false),
+        other => Err(bad("log.format", other, "write \"text\" or \"json\"")),
     }
 }
 
 fn keyring(raw: &RawConfig, base: &Path) -> Result<KeyRing> {
-    let mut ciphers = vec![cipher(keys::key_pair(&raw.keys.cipher, base, "keys.cipher")?, "keys.cipher")?];
-    for files in &raw.keys.previous_ciphers {
-        let name = "keys.previous_ciphers";
-        ciphers.push(cipher(keys::key_pair(files, base, name)?, name)?);
-    }
+    let ciphers = [("keys.cipher", &raw.keys.cipher)]
+        .into_iter()
+        .chain(raw.keys.previous_ciphers.iter().map(|files| ("keys.previous_ciphers", files)))
+        .map(|(name, files)| cipher(keys::key_pair(files, base, name)?, name))
+        .collect::<Result<_>>()?;
     let name = "keys.signature";
     Ok(KeyRing::new(ciphers, Some(signature(keys::key_pair(&raw.keys.signature, base, name)?, name)?)))
 }
@@ -156,18 +160,19 @@ pub(crate) fn signature(entry: KeyEntry, name: &str) -> Result<SignaturePair> {
     Ok(SignaturePair { certificate: entry.certificate, key: Arc::new(key) })
 }
 
-fn certificates(files: &[PathBuf], base: &Path) -> Result<Vec<Certificate>> {
+fn certificates(name: &str, files: &[PathBuf], base: &Path) -> Result<Vec<Certificate>> {
     let mut all = Vec::new();
     for file in files {
-        all.extend(keys::certificates(&base.join(file))?);
+        all.extend(keys::certificates(&base.join(file)).map_err(|error| Failure::at_key(name, error))?);
     }
     Ok(all)
 }
 
 fn anchors(raw: &RawConfig, base: &Path) -> Result<Anchors> {
+    let name = "trust.anchors";
     let mut anchors = Anchors::new();
-    for certificate in certificates(&raw.trust.anchors, base)? {
-        anchors.add(certificate).context("trust.anchors")?;
+    for certificate in certificates(name, &raw.trust.anchors, base)? {
+        anchors.add(certificate).map_err(|error| Failure::at_key(name, error.into()))?;
     }
     Ok(anchors)
 }
@@ -175,8 +180,12 @@ fn anchors(raw: &RawConfig, base: &Path) -> Result<Anchors> {
 fn policy(raw: &RawConfig, base: &Path) -> Result<Policy> {
     let Some(file) = &raw.trust.policy_file else { return Ok(Policy::standard()) };
     let file = base.join(file);
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    Policy::from_toml(&text).with_context(|| format!("{} is no policy", file.display()))
+    let unusable = |what: &str| {
+        Failure::new(Kind::Configuration, format!("trust.policy_file: {} {what}", file.display()))
+            .remedy("leave the key out for the built-in policy")
+    };
+    let text = fs::read_to_string(&file).with_context(|| unusable("cannot be read"))?;
+    Policy::from_toml(&text).with_context(|| unusable("is no policy"))
 }
 
 fn settings(raw: &RawConfig) -> Result<Settings> {
@@ -213,7 +222,10 @@ fn signature_demand(names: &[String]) -> Result<SignatureDemand> {
     Ok(if known.is_empty() { SignatureDemand::None } else { SignatureDemand::Only(known) })
 }
 
-fn gateway_config(raw: &RawConfig, base: &Path, spools: SpoolDir) -> Result<gateway::Config> {
+fn gateway_config(raw: &RawConfig, base: &Path) -> Result<gateway::Config> {
+    let spools = SpoolDir::new(base.join(&raw.storage.directory).join("incoming"))
+        .with_memory_threshold(raw.limits.spool_memory_bytes)
+        .with_limit(raw.limits.message_bytes);
     let mut config = gateway::Config::new(spools);
     for address in &raw.http.listen {
         config = config.with_listener(Listener::http(socket("http.listen", address)?));
