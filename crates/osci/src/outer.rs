@@ -12,6 +12,7 @@ use crate::ns::SOAP;
 use crate::source::ReadAt;
 
 /// The envelope of a message as tree, if its start tag is the one looked for.
+#[allow(clippy::field_reassign_with_default, reason = "limits cannot be written as one expression outside their crate")]
 pub(crate) fn envelope(
     source: &dyn ReadAt,
     multipart: &Multipart,

@@ -8,6 +8,7 @@ use rohrpost_crypto::DigestAlgorithm;
 use rohrpost_xmlsec::NsContext;
 use rohrpost_xmlsec::base64::EncodeWriter;
 use rohrpost_xmlsec::enc::EncryptedData;
+use zeroize::Zeroizing;
 
 use super::seal::SealedContainer;
 use super::sign::NewReference;
@@ -148,7 +149,7 @@ impl NewContainer {
         self.contents.iter().try_for_each(|content| content.write("", out))?;
         self.sealed.iter().try_for_each(|sealed| sealed.write(out))?;
         for key in attachment_keys {
-            out.write_all(key.to_xml(&NsContext::empty()).as_bytes())?;
+            out.write_all(Zeroizing::new(key.to_xml(&NsContext::empty())).as_bytes())?;
         }
         out.write_all(b"</osci:ContentContainer>")
     }
