@@ -87,7 +87,7 @@ pub struct Signing<'a> {
     pub signer: &'a dyn Signer,
     /// In which role.
     pub by: SignedBy,
-    /// `Id` of the signer's certificate entry in the message, if it carries one.
+    /// `Id` of the signer's certificate entry in the message. Peers do not look at it, but the schemas demand it.
     pub certificate_id: Option<&'a str>,
     /// Digest algorithm of all references.
     pub digest: DigestAlgorithm,
