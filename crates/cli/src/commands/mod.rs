@@ -1,8 +1,13 @@
 //! One file per command.
 
 mod audit;
+mod cards;
 mod certs;
 mod config;
+mod fetch;
+mod folder;
+mod party;
+mod send;
 mod serve;
 
 use anyhow::Result;
@@ -14,6 +19,9 @@ use crate::output::Output;
 pub(crate) fn run(args: Args, output: Output) -> Result<()> {
     match args.command {
         Command::Serve(config) => serve::run(&config, output),
+        Command::Send(args) => send::run(&args, output),
+        Command::Fetch(args) => fetch::run(&args, output),
+        Command::Cards(args) => cards::run(&args, output),
         Command::Config(ConfigCommand::PrintDefault) => config::print_default(output),
         Command::Config(ConfigCommand::Check(config)) => config::check(&config, output),
         Command::Audit(command) => audit::run(&command, output),

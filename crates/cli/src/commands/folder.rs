@@ -1,0 +1,174 @@
+//! A delivery as a folder of files. Names come from the sender, who is not trusted with our file system.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use rohrpost_client::stream;
+use rohrpost_osci::source::{ReadAt, read_range};
+use tempfile::TempDir;
+
+/// A folder that is being filled; it appears under its name when it is complete, and vanishes if it never is.
+pub(crate) struct Folder {
+    target: PathBuf,
+    filling: TempDir,
+    /// Names in use, folded: some file systems do not tell case.
+    taken: HashSet<String>,
+}
+
+impl Folder {
+    /// Within `target`, which exists.
+    pub(crate) fn new(target: PathBuf) -> Result<Self> {
+        let filling = tempfile::Builder::new().prefix(".rohrpost-").tempdir_in(&target);
+        let filling = filling.with_context(|| format!("cannot write to {}", target.display()))?;
+        Ok(Self { target, filling, taken: HashSet::new() })
+    }
+
+    /// Writes data that have no name of their own: the ending is guessed.
+    pub(crate) fn write_data(&mut self, name: &str, bytes: &Arc<dyn ReadAt>) -> Result<String> {
+        let start = read_range(&**bytes, 0..bytes.len().min(64))?;
+        let is_xml = start.trim_ascii_start().starts_with(b"<");
+        let ending = match (is_xml, std::str::from_utf8(&start).is_ok()) {
+            (true, _) => "xml",
+            (false, true) => "txt",
+            (false, false) => "bin",
+        };
+        self.write(&format!("{name}.{ending}"), bytes)
+    }
+
+    /// Writes a file under a name that is close to the one wanted, and gives the name back.
+    pub(crate) fn write(&mut self, wanted: &str, bytes: &Arc<dyn ReadAt>) -> Result<String> {
+        let name = numbered(&harmless(wanted), |name| self.taken.insert(name.to_lowercase()));
+        let failed = || format!("cannot write to {}", self.target.display());
+        let mut file = File::create_new(self.filling.path().join(&name)).with_context(failed)?;
+        io::copy(&mut stream(bytes), &mut file).with_context(failed)?;
+        file.sync_all().with_context(failed)?;
+        Ok(name)
+    }
+
+    /// Gives the folder a name close to the one wanted and makes it durable.
+    pub(crate) fn finish(self, wanted: &str) -> Result<PathBuf> {
+        let failed = || format!("cannot write to {}", self.target.display());
+        sync(self.filling.path()).with_context(failed)?;
+        let mut error = None;
+        let name = numbered(&harmless(wanted), |name| match fs::create_dir(self.target.join(name)) {
+            Ok(()) => true,
+            Err(problem) if problem.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(problem) => {
+                error = Some(problem);
+                true
+            }
+        });
+        if let Some(error) = error {
+            return Err(error).with_context(failed);
+        }
+        let folder = self.target.join(name);
+        // The name is ours now, and empty: renaming replaces it.
+        fs::rename(self.filling.path(), &folder).with_context(failed)?;
+        sync(&self.target).with_context(failed)?;
+        Ok(folder)
+    }
+}
+
+/// A directory is durable when it was synced itself.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Longest name in bytes, with room for a number.
+const LONGEST: usize = 200;
+
+/// A name that stays in its folder on every usual file system, and is visible there.
+fn harmless(wanted: &str) -> String {
+    let ill = |c: char| c.is_control() || is_invisible(c) || r#"/\:*?"<>|"#.contains(c);
+    let mut name: String = wanted.chars().map(|c| if ill(c) { '_' } else { c }).collect();
+    let ends: &[char] = &['.', ' '];
+    name = name.trim_start_matches(ends).trim_end_matches(ends).to_owned();
+    if name.len() > LONGEST {
+        name = shortened(&name);
+    }
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    let numbered = |device: &str| stem.strip_prefix(device).is_some_and(|n| n.len() == 1 && n != "0");
+    let is_device = ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || numbered("COM") || numbered("LPT");
+    if name.is_empty() || is_device { format!("_{name}") } else { name }
+}
+
+/// Marks that turn the direction of text, and other characters without width: `exe.fdp` must look like what it is.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// Cut in the middle: the ending says what it is.
+fn shortened(name: &str) -> String {
+    let (stem, ending) = name.rsplit_once('.').filter(|(_, ending)| ending.len() <= 16).unwrap_or((name, ""));
+    let mut end = LONGEST - 17;
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    if ending.is_empty() { stem[..end].to_owned() } else { format!("{}.{ending}", &stem[..end]) }
+}
+
+/// The name, or the first numbered one, that is free.
+fn numbered(name: &str, mut take: impl FnMut(&str) -> bool) -> String {
+    if take(name) {
+        return name.to_owned();
+    }
+    let (stem, ending) = match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() => (stem, format!(".{ending}")),
+        _ => (name, String::new()),
+    };
+    (2..).map(|n| format!("{stem}-{n}{ending}")).find(|name| take(name)).expect("numbers do not run out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_the_folder_and_visible() {
+        for (wanted, harmless_name) in [
+            ("scan ü.pdf", "scan ü.pdf"),
+            ("../../etc/passwd", "_.._etc_passwd"),
+            ("/etc/passwd", "_etc_passwd"),
+            (r"C:\boot.ini", "C__boot.ini"),
+            ("..", "_"),
+            ("", "_"),
+            (".bashrc", "bashrc"),
+            ("a\0b\nc", "a_b_c"),
+            ("con.txt", "_con.txt"),
+            ("COM1", "_COM1"),
+            ("comma.txt", "comma.txt"),
+            ("letter\u{202E}fdp.exe", "letter_fdp.exe"),
+            ("trailing. . ", "trailing"),
+        ] {
+            assert_eq!(harmless(wanted), harmless_name, "{wanted:?}");
+        }
+        let long = harmless(&format!("{}.pdf", "ü".repeat(500)));
+        assert!(long.len() <= LONGEST && long.ends_with("ü.pdf"), "{long}");
+        assert!(harmless(&"x".repeat(5000)).len() <= LONGEST);
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let target = tempfile::tempdir().unwrap();
+        let bytes = |text: &str| -> Arc<dyn ReadAt> { Arc::new(text.as_bytes().to_vec()) };
+        for round in ["id", "id-2", "id-3"] {
+            let mut folder = Folder::new(target.path().to_owned()).unwrap();
+            assert_eq!(folder.write("a.txt", &bytes("1")).unwrap(), "a.txt");
+            assert_eq!(folder.write("A.txt", &bytes("2")).unwrap(), "A-2.txt");
+            assert_eq!(folder.write("a.txt", &bytes("3")).unwrap(), "a-3.txt");
+            assert_eq!(folder.write_data("d", &bytes(" <x/>")).unwrap(), "d.xml");
+            assert_eq!(folder.write_data("d", &bytes("text")).unwrap(), "d.txt");
+            let path = folder.finish("id").unwrap();
+            assert_eq!(path, target.path().join(round));
+            assert_eq!(fs::read_to_string(path.join("a-3.txt")).unwrap(), "3");
+        }
+        let mut unfinished = Folder::new(target.path().to_owned()).unwrap();
+        unfinished.write("a", &bytes("1")).unwrap();
+        drop(unfinished);
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 3);
+    }
+}
