@@ -42,6 +42,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("aws-lc-*", &["crypto"]),
     ("rsa", &["crypto"]),
     ("aes*", &["crypto"]),
+    ("des", &["crypto"]),
     ("ghash", &["crypto"]),
     ("sha*", &["crypto"]),
     ("ripemd", &["crypto"]),

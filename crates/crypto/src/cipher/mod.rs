@@ -6,6 +6,7 @@
 mod cbc;
 mod gcm;
 mod ghash;
+mod tdes;
 
 use std::io::{self, Read, Write};
 
@@ -85,7 +86,10 @@ pub fn open<R: Read, W: Write>(
     if cipher.is_authenticated() {
         gcm::open(iv_length, key, input, output)
     } else {
-        cbc::open(cipher, key, input, output)
+        match cipher {
+            BlockCipher::TripleDesCbc => tdes::open(key, input, output),
+            _ => cbc::open(cipher, key, input, output),
+        }
     }
 }
 
