@@ -53,7 +53,7 @@ pub(crate) fn answer(
     let feedback = feedback(received, &entrance, &done, judgement);
     let header = ResponseHeader {
         control: entrance.control(Challenge::from_random(intermediary.random())),
-        intermediary: certificates(intermediary, received),
+        intermediary: certificates(intermediary),
         features: Some(FeatureDescription::announcing(FEATURES)),
         ..ResponseHeader::default()
     };
@@ -97,9 +97,10 @@ fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement
     feedback
 }
 
-/// Signed answers carry the certificate they are signed with; clients that were not configured with it need it.
-fn certificates(intermediary: &Intermediary, received: &Received) -> Option<IntermediaryCertificates> {
-    let pair = intermediary.parts.keys.signature().filter(|_| received.verified.is_signed())?;
+/// The certificate we sign with: clients that were not configured with it need it to check signed answers, and learn it from
+/// the others.
+fn certificates(intermediary: &Intermediary) -> Option<IntermediaryCertificates> {
+    let pair = intermediary.parts.keys.signature()?;
     let signature =
         CertificateEntry::new(CertificateRole::Intermediary, CertificateUse::Signature, 0, pair.certificate.der());
     Some(IntermediaryCertificates { cipher: None, signature: Some(signature) })
@@ -181,7 +182,7 @@ fn out_attachment(body: &Arc<dyn ReadAt>, stored: &Attachment) -> OutAttachment 
 
 fn remember(intermediary: &Intermediary, entrance: Entrance<'_>, executed: bool, answer: &Spool, now: OffsetDateTime) {
     match entrance {
-        Entrance::Opening { dialog, .. } if executed => intermediary.dialogs.insert(*dialog, answer, now),
+        Entrance::Opening { dialog, .. } if executed => intermediary.dialogs.insert(*dialog, Some(answer), now),
         Entrance::Within { mut open, .. } => open.keep_answer(answer),
         _ => {}
     }

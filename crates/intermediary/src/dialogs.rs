@@ -27,6 +27,11 @@ impl OpenDialog {
         self.last_answer.clone()
     }
 
+    /// A new request begins: what was answered before must never answer it, even if it ends without an answer of its own.
+    pub(crate) fn forget_answer(&mut self) {
+        self.last_answer = None;
+    }
+
     /// Remembers the answer just made.
     pub(crate) fn keep_answer(&mut self, answer: &Spool) {
         self.last_answer = (answer.len() <= KEPT_ANSWER_BYTES).then(|| answer.clone());
@@ -69,10 +74,12 @@ impl DialogRegistry {
 
     /// Adds a dialog. At the capacity those over age have to go, and if that is not enough the tenth that rested longest: many at
     /// once, so that a flood of InitDialog does not cost a search each.
-    pub(crate) fn insert(&self, dialog: IntermediaryDialog, answer: &Spool, now: OffsetDateTime) {
+    pub(crate) fn insert(&self, dialog: IntermediaryDialog, answer: Option<&Spool>, now: OffsetDateTime) {
         let id = dialog.id().clone();
         let mut open = OpenDialog { dialog, last_answer: None };
-        open.keep_answer(answer);
+        if let Some(answer) = answer {
+            open.keep_answer(answer);
+        }
         let mut dialogs = self.lock();
         if dialogs.len() >= self.capacity {
             dialogs.retain(|_, entry| now - entry.last_used <= self.time_to_live);
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn a_dialog_lives_as_long_as_it_is_used() {
         let registry = registry();
-        registry.insert(dialog(1), &Spool::from_bytes(vec![]), NOW);
+        registry.insert(dialog(1), Some(&Spool::from_bytes(vec![])), NOW);
         assert!(registry.find(&id(1), NOW + Duration::minutes(20)).is_some());
         assert!(registry.find(&id(1), NOW + Duration::minutes(40)).is_some());
         assert!(registry.find(&id(1), NOW + Duration::minutes(61)).is_none());
@@ -152,10 +159,10 @@ mod tests {
     fn at_the_capacity_those_that_rested_longest_go() {
         let registry = registry();
         for number in 0..10 {
-            registry.insert(dialog(number), &Spool::from_bytes(vec![]), NOW + Duration::seconds(i64::from(number)));
+            registry.insert(dialog(number), None, NOW + Duration::seconds(i64::from(number)));
         }
         assert!(registry.find(&id(0), NOW + Duration::minutes(1)).is_some());
-        registry.insert(dialog(10), &Spool::from_bytes(vec![]), NOW + Duration::minutes(2));
+        registry.insert(dialog(10), Some(&Spool::from_bytes(vec![])), NOW + Duration::minutes(2));
         assert_eq!(registry.len(), 9);
         assert!(registry.find(&id(0), NOW + Duration::minutes(2)).is_some());
         assert!(registry.find(&id(1), NOW + Duration::minutes(2)).is_none());
@@ -165,7 +172,7 @@ mod tests {
     #[test]
     fn only_small_answers_are_kept() {
         let registry = registry();
-        registry.insert(dialog(1), &Spool::from_bytes(vec![0; 100]), NOW);
+        registry.insert(dialog(1), Some(&Spool::from_bytes(vec![0; 100])), NOW);
         let open = registry.find(&id(1), NOW).unwrap();
         assert_eq!(open.lock().unwrap().last_answer().map(|answer| answer.len()), Some(100));
         open.lock().unwrap().keep_answer(&Spool::from_bytes(vec![0; 64 * 1024]));
@@ -175,8 +182,8 @@ mod tests {
     #[test]
     fn expiry_counts_what_is_left() {
         let registry = registry();
-        registry.insert(dialog(1), &Spool::from_bytes(vec![]), NOW);
-        registry.insert(dialog(2), &Spool::from_bytes(vec![]), NOW + Duration::minutes(15));
+        registry.insert(dialog(1), Some(&Spool::from_bytes(vec![])), NOW);
+        registry.insert(dialog(2), Some(&Spool::from_bytes(vec![])), NOW + Duration::minutes(15));
         assert_eq!(registry.expire(NOW + Duration::minutes(30)), 1);
     }
 }

@@ -76,6 +76,7 @@ impl Intermediary {
             let lost = || Stop::new(Code::DialogViolated, "a retransmission whose answer is not at hand");
             return Ok(Entered::Again(open.last_answer().ok_or_else(lost)?));
         }
+        open.forget_answer();
         Ok(Entered::Proceed(Entrance::Within { open, turn }))
     }
 

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use rohrpost_crypto::Random;
 use rohrpost_crypto::policy::Policy;
+use rohrpost_osci::dialog::IntermediaryDialog;
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::Inspector;
@@ -88,6 +89,14 @@ impl Intermediary {
     /// Forgets dialogs that rested too long. Call it now and then.
     pub fn expire_dialogs(&self, now: OffsetDateTime) {
         self.dialogs.expire(now);
+    }
+
+    /// Goes on with an explicit dialog that was begun elsewhere: for handing over between processes. Requests of the dialog are
+    /// accepted from now on; a dialog with the same id is replaced.
+    ///
+    /// The last answer is not handed over, so a retransmission of the request before is refused.
+    pub fn restore_dialog(&self, dialog: IntermediaryDialog, now: OffsetDateTime) {
+        self.dialogs.insert(dialog, None, now);
     }
 
     /// Private-key operations since the start, and open dialogs.

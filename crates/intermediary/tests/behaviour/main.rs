@@ -1,0 +1,11 @@
+//! How an intermediary behaves towards clients that keep to the protocol.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod acknowledgement;
+mod dialogs;
+mod languages;
+mod selection;
