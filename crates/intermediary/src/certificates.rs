@@ -56,7 +56,8 @@ fn codes_of(role: CertificateRole, purpose: CertificateUse) -> RoleCodes {
 /// validity (wrong usage, weak key) has no code of its own: the check counts as not completed, the report says why.
 pub(crate) fn code(judged: &Judged) -> Option<Code> {
     let codes = codes_of(judged.role, judged.purpose);
-    let Ok((_, inspection)) = &judged.finding else { return Some(codes.incomplete) };
+    // What cannot be read cannot have been signed by anybody.
+    let Ok((_, inspection)) = &judged.finding else { return Some(codes.corrupted) };
     if inspection.math == MathResult::Corrupted {
         Some(codes.corrupted)
     } else if inspection.is_outside_validity() {
