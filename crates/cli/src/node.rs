@@ -38,7 +38,6 @@ pub(crate) struct Node {
     path: String,
     tls: Vec<bool>,
     jobs: tokio::task::JoinHandle<()>,
-    intermediary: Arc<Intermediary>,
 }
 
 impl Node {
@@ -67,8 +66,8 @@ impl Node {
             .start()
             .await
             .with_context(|| Failure::new(Kind::Configuration, "the gateway cannot start"))?;
-        let jobs = tokio::spawn(run_jobs(Arc::clone(&intermediary), config.retention, config.retention_interval));
-        Ok(Self { gateway, path, tls, jobs, intermediary })
+        let jobs = tokio::spawn(run_jobs(intermediary, config.retention, config.retention_interval));
+        Ok(Self { gateway, path, tls, jobs })
     }
 
     /// Addresses of the OSCI endpoints.
@@ -84,11 +83,6 @@ impl Node {
     /// Base address of health and metrics: the last listener.
     pub(crate) fn management_url(&self) -> String {
         self.gateway.addresses().last().map(|address| format!("http://{address}")).unwrap_or_default()
-    }
-
-    /// The store, for what looks at the log while the node runs.
-    pub(crate) fn store(&self) -> &Arc<dyn Store> {
-        self.intermediary.store()
     }
 
     /// Reads the TLS files again.
@@ -126,7 +120,7 @@ fn signing_key(directory: &Path) -> Result<SigningKey> {
         Failure::new(Kind::Configuration, format!("the key of the log in {} cannot be read", directory.display()))
             .remedy("restore audit-signing.key from a backup: only with it can this log be continued")
     })?;
-    Ok(SigningKey::from_seed(&*seed))
+    Ok(SigningKey::from_seed(&seed))
 }
 
 /// The public half of the key that signs the checkpoints of an existing log.

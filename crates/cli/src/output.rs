@@ -9,8 +9,8 @@ use comfy_table::{Attribute, Cell, Color, LineStyle, Row, Table, TableStyle};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::failure::{Failure, Kind};
 
@@ -28,18 +28,12 @@ pub(crate) enum Tone {
     Warning,
     Bad,
     Strong,
-    Faint,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { json, colour: !json && wanted && io::stdout().is_terminal() }
-    }
-
-    /// Whether the reader is a machine.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
     }
 
     /// The result of a command: `text` for people, `value` for machines.
@@ -74,7 +68,6 @@ impl Output {
             Tone::Warning => "33",
             Tone::Bad => "31;1",
             Tone::Strong => "1",
-            Tone::Faint => "2",
         };
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
@@ -90,7 +83,6 @@ impl Output {
             Tone::Warning => cell.fg(Color::Yellow),
             Tone::Bad => cell.fg(Color::Red).add_attribute(Attribute::Bold),
             Tone::Strong => cell.add_attribute(Attribute::Bold),
-            Tone::Faint => cell.add_attribute(Attribute::Dim),
         }
     }
 
@@ -174,7 +166,31 @@ pub(crate) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> S
     facts.iter().map(|(name, value)| format!("  {name:<width$}  {value}\n")).collect()
 }
 
-/// A time as logs and protocols write it.
+/// A time as logs and protocols write it: UTC, in whole seconds or with milliseconds.
 pub(crate) fn stamp(time: OffsetDateTime) -> String {
-    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
+    let utc = time.to_offset(UtcOffset::UTC);
+    let seconds = utc.truncate_to_second().format(&Rfc3339).unwrap_or_else(|_| utc.to_string());
+    match utc.millisecond() {
+        0 => seconds,
+        fraction => format!("{}.{fraction:03}Z", seconds.trim_end_matches('Z')),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn times_have_no_or_three_digits_of_fraction() {
+        assert_eq!(stamp(datetime!(2026-05-01 12:00:00.41 +2)), "2026-05-01T10:00:00.410Z");
+        assert_eq!(stamp(datetime!(2026-05-01 12:00 UTC)), "2026-05-01T12:00:00Z");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("deep").context("deep").context("what").context("around");
+        assert_eq!(causes(&error, "what"), ["around", "deep"]);
+    }
 }

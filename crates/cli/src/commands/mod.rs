@@ -4,6 +4,7 @@ mod audit;
 mod cards;
 mod certs;
 mod config;
+mod demo;
 mod fetch;
 mod folder;
 mod party;
@@ -18,6 +19,7 @@ use crate::output::Output;
 /// Runs the chosen command to its end.
 pub(crate) fn run(args: Args, output: Output) -> Result<()> {
     match args.command {
+        Command::Demo(args) => demo::run(&args, output),
         Command::Serve(config) => serve::run(&config, output),
         Command::Send(args) => send::run(&args, output),
         Command::Fetch(args) => fetch::run(&args, output),
@@ -26,6 +28,5 @@ pub(crate) fn run(args: Args, output: Output) -> Result<()> {
         Command::Config(ConfigCommand::Check(config)) => config::check(&config, output),
         Command::Audit(command) => audit::run(&command, output),
         Command::Certs(command) => certs::run(&command, output),
-        _ => anyhow::bail!("not wired yet"),
     }
 }

@@ -15,7 +15,7 @@ use crate::output::Output;
 /// Runs the intermediary.
 pub(crate) fn run(args: &ConfigArgs, output: Output) -> Result<()> {
     let config = config::load(args)?;
-    start_logging(&config)?;
+    start_logging(&LogSettings::of(&config))?;
     for key in config.dangerous() {
         warn!(key, "a setting that weakens security is on");
     }
@@ -49,10 +49,23 @@ async fn serve(config: Config, output: Output) -> Result<()> {
     }
 }
 
-fn start_logging(config: &Config) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
-        .with_context(|| Failure::new(Kind::Configuration, format!("log.level cannot be {:?}", config.log_level)))?;
+/// How to log, taken from a configuration that is used up elsewhere.
+pub(super) struct LogSettings {
+    json: bool,
+    level: String,
+}
+
+impl LogSettings {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { json: config.log_json, level: config.log_level.clone() }
+    }
+}
+
+/// Logs to standard error from now on.
+pub(super) fn start_logging(settings: &LogSettings) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.level)
+        .with_context(|| Failure::new(Kind::Configuration, format!("log.level cannot be {:?}", settings.level)))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if config.log_json { builder.json().try_init() } else { builder.try_init() };
+    let started = if settings.json { builder.json().try_init() } else { builder.try_init() };
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }

@@ -4,7 +4,7 @@
 
 mod checkpoint;
 mod export;
-mod prove;
+pub(super) mod prove;
 mod verify;
 
 use std::fs;

@@ -15,10 +15,10 @@ use crate::failure::{Failure, Kind};
 use crate::output::{Output, stamp, table};
 
 /// One entry with its proof, checked.
-pub(super) struct Proven {
-    pub(super) proof: LeafProof,
-    pub(super) leaf: Leaf,
-    pub(super) checkpoint: Checkpoint,
+pub(crate) struct Proven {
+    pub(crate) proof: LeafProof,
+    pub(crate) leaf: Leaf,
+    pub(crate) checkpoint: Checkpoint,
 }
 
 /// Prints what the log says about a message, with proof.
@@ -51,7 +51,7 @@ pub(super) fn run(message_id: &str, to: Option<&Path>, args: &ConfigArgs, output
 }
 
 /// Checks the path from an entry to the root and the signature on the root.
-pub(super) fn check(proof: LeafProof, verifier: &LogVerifier) -> Result<Proven> {
+pub(crate) fn check(proof: LeafProof, verifier: &LogVerifier) -> Result<Proven> {
     let (leaf, checkpoint) = proof.verify(verifier).with_context(|| {
         Failure::new(Kind::Untrue, format!("the proof of entry {} does not hold", proof.index)).remedy(
             "do not rely on this entry; find out who changed the log and compare with checkpoints kept elsewhere",
@@ -61,7 +61,7 @@ pub(super) fn check(proof: LeafProof, verifier: &LogVerifier) -> Result<Proven> 
 }
 
 /// Entries for people.
-pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Proven>) -> String {
+pub(crate) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Proven>) -> String {
     let list = |items: Vec<String>| if items.is_empty() { "-".to_owned() } else { items.join(", ") };
     table(
         ["entry", "time (UTC)", "event", "bytes", "certificates", "feedback"],
