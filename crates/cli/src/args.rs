@@ -96,6 +96,12 @@ pub(crate) struct PartyArgs {
     /// File whose first line is the PIN of the PKCS#12 files.
     #[arg(long, value_name = "FILE")]
     pub(crate) pin_file: PathBuf,
+    /// Authorities (PEM) whose certificates are trusted: judges authors of content, and the intermediary. May be repeated.
+    #[arg(long = "anchor", value_name = "FILE")]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// Certificates between authority and end entity (PEM). May be repeated.
+    #[arg(long = "intermediate", value_name = "FILE", requires = "anchors")]
+    pub(crate) intermediates: Vec<PathBuf>,
     /// Authorities (PEM) to trust for an https address.
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_authorities: Option<PathBuf>,

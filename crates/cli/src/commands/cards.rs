@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 
 use anyhow::Result;
-use comfy_table::{Table, presets};
 use rohrpost_client::Cards;
 use rohrpost_osci::card::{ProcessCardBundle, Timestamp};
 use rohrpost_osci::ids::MessageId;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use super::party;
 use crate::args::CardsArgs;
 use crate::failure::{Failure, Kind};
-use crate::output::Output;
+use crate::output::{self, Output};
 
 /// Fetches the cards and prints them, the oldest first.
 pub(crate) fn run(args: &CardsArgs, output: Output) -> Result<()> {
@@ -67,12 +66,8 @@ pub(super) fn message_id(text: &str) -> Result<MessageId> {
 }
 
 fn table(found: &Cards) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(["message id", "subject", "accepted", "forwarded", "received"]);
-    for card in &found.cards {
-        table.add_row(row(card));
-    }
+    let header = ["message id", "subject", "accepted", "forwarded", "received"];
+    let table = output::table(header, found.cards.iter().map(row));
     let more = if found.more { "\nthere are more; narrow the selection or raise --limit" } else { "" };
     format!("{table}{more}")
 }

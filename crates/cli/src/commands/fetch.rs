@@ -177,15 +177,17 @@ fn report(kept: &[Kept], output: Output) -> Result<()> {
             .remedy("try again later")
             .into());
     }
-    let all: Vec<&Value> = kept.iter().map(|kept| &kept.json).collect();
-    output.result(&json!({ "deliveries": all }), || kept.iter().map(|kept| kept.text.as_str()).collect())?;
+    let report = json!({ "deliveries": kept.iter().map(|kept| &kept.json).collect::<Vec<_>>() });
+    let text = || kept.iter().map(|kept| kept.text.as_str()).collect::<String>();
     let wrong = kept.iter().filter(|kept| kept.verdict == Some(Verdict::Invalid));
     let wrong: Vec<&str> = wrong.map(|kept| kept.message_id.as_str()).collect();
     if wrong.is_empty() {
-        return Ok(());
+        return output.result(&report, text);
     }
+    output.step(&text());
     Err(Failure::new(Kind::Untrue, format!("a signature over content does not hold: {}", wrong.join(", ")))
         .cause("the content was changed after it was signed, or the signer's certificate is no good")
         .remedy("do not rely on that content; ask its sender. It was kept and acknowledged all the same")
+        .report(report)
         .into())
 }

@@ -1,17 +1,19 @@
 //! What `send`, `fetch` and `cards` share: a client from the command line, errors with exit codes, cards as JSON.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use rohrpost_client::transport::{Moved, Tls};
 use rohrpost_client::{Client, Clock, Config, Error, PeerError};
+use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_osci::card::{ProcessCardBundle, Timestamp};
 use rohrpost_osci::datetime::DateTime;
 use rohrpost_osci::feedback::{Code, Feedback};
 use rohrpost_pipeline::keyring::{CipherPair, KeyRing, SignaturePair};
 use rohrpost_pipeline::spool::SpoolDir;
+use rohrpost_pki::{Certificate, Inspector};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -36,10 +38,22 @@ pub(crate) fn client(args: &PartyArgs) -> Result<Client> {
     if let Some(file) = &args.intermediary_signature {
         config.intermediary_signature = Some(keys::certificate(file)?);
     }
+    if !args.anchors.is_empty() {
+        config.inspector = Some(inspector(args)?.into());
+    }
     if let Some(file) = &args.tls_authorities {
         config.tls = Some(Tls::trusting(keys::certificates(file)?));
     }
     Client::new(config).map_err(failure)
+}
+
+/// Judges certificates under the authorities of the command line.
+fn inspector(args: &PartyArgs) -> Result<Inspector> {
+    let all = |files: &[PathBuf]| -> Result<Vec<Certificate>> {
+        Ok(files.iter().map(|file| keys::certificates(file)).collect::<Result<Vec<_>>>()?.concat())
+    };
+    let anchors = config::trusted(all(&args.anchors)?)?;
+    Ok(Inspector::new(anchors, Policy::standard()).with_intermediates(all(&args.intermediates)?))
 }
 
 /// Where messages lie while they are sent and received.

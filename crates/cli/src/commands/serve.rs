@@ -1,5 +1,7 @@
 //! `rohrpost serve`: wires store, intermediary and gateway, and runs until it is told to stop.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context as _, Result};
 use rohrpost_gateway::Shutdown;
 use serde_json::json;
@@ -65,7 +67,10 @@ impl LogSettings {
 pub(super) fn start_logging(settings: &LogSettings) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.level)
         .with_context(|| Failure::new(Kind::Configuration, format!("log.level cannot be {:?}", settings.level)))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = if settings.json { builder.json().try_init() } else { builder.try_init() };
     started.map_err(|error| anyhow::anyhow!("logging cannot be started: {error}"))
 }

@@ -170,9 +170,17 @@ fn certificates(name: &str, files: &[PathBuf], base: &Path) -> Result<Vec<Certif
 
 fn anchors(raw: &RawConfig, base: &Path) -> Result<Anchors> {
     let name = "trust.anchors";
+    trusted(certificates(name, &raw.trust.anchors, base)?).map_err(|error| Failure::at_key(name, error))
+}
+
+/// Certificates at which trust begins.
+pub(crate) fn trusted(certificates: Vec<Certificate>) -> Result<Anchors> {
     let mut anchors = Anchors::new();
-    for certificate in certificates(name, &raw.trust.anchors, base)? {
-        anchors.add(certificate).map_err(|error| Failure::at_key(name, error.into()))?;
+    for certificate in certificates {
+        anchors.add(certificate).map_err(|error| {
+            let failure = Failure::new(Kind::Configuration, error.to_string());
+            anyhow::Error::from(error).context(failure.remedy("give certificates of authorities"))
+        })?;
     }
     Ok(anchors)
 }

@@ -6,14 +6,14 @@ use anyhow::{Context as _, Result};
 use comfy_table::Cell;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
-use rohrpost_pki::{Anchors, Certificate, Inspection, Use, Verdict, inspect};
+use rohrpost_pki::{Certificate, Inspection, Use, Verdict, inspect};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::key;
 use crate::args::InspectArgs;
-use crate::config::keys;
+use crate::config::{self, keys};
 use crate::failure::{Failure, Kind};
 use crate::output::{Output, Tone, facts, stamp, table};
 
@@ -29,14 +29,8 @@ struct Found {
 pub(super) fn run(args: &InspectArgs, output: Output) -> Result<()> {
     let at = args.at.as_deref().map_or_else(|| Ok(SystemClock.now().truncate_to_second()), time)?;
     let found = read(args)?;
-    let mut anchors = Anchors::new();
-    for file in &args.anchors {
-        for certificate in keys::certificates(file)? {
-            anchors.add(certificate).with_context(|| {
-                Failure::new(Kind::Configuration, format!("{} cannot be an anchor", file.display()))
-            })?;
-        }
-    }
+    let anchors = args.anchors.iter().map(|file| keys::certificates(file)).collect::<Result<Vec<_>>>()?;
+    let anchors = config::trusted(anchors.concat())?;
     let mut extra = found.further.clone();
     for file in &args.intermediates {
         extra.extend(keys::certificates(file)?);

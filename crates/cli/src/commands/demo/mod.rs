@@ -10,6 +10,8 @@ mod proof;
 mod stage;
 mod story;
 
+use std::path::Path;
+
 use anyhow::Result;
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_osci::ids::MessageId;
@@ -119,48 +121,50 @@ fn summary(story: &Story, seconds: f64, output: Output) -> String {
 
 fn next_steps(stage: &Stage, url: &str, node: &Node, message_id: &MessageId) -> String {
     let program = std::env::current_exe().map_or_else(|_| "rohrpost".to_owned(), |path| path.display().to_string());
-    let directory = stage.directory.display();
+    let file = |path: &Path| path.strip_prefix(&stage.directory).unwrap_or(path).display().to_string();
     let as_party = |office: &Office| {
         format!(
-            "--url {url} --intermediary-cipher {} \\\n    --cipher {} --signature {} --pin-file {}",
-            stage.intermediary.cipher_certificate.display(),
-            office.cipher_file.display(),
-            office.signature_file.display(),
-            stage.pin_file.display(),
+            "--url {url} \\\n    --intermediary-cipher {} --pin-file {} \\\n    --cipher {} --signature {}",
+            file(&stage.intermediary.cipher_certificate),
+            file(&stage.pin_file),
+            file(&office.cipher_file),
+            file(&office.signature_file),
         )
     };
     let (sender, receiver) = (as_party(&stage.sender), as_party(&stage.receiver));
-    let to = stage.receiver.cipher_certificate.display();
+    let (to, author) = (file(&stage.receiver.cipher_certificate), file(&stage.sender.signature_file));
+    let later = if stage.is_temporary() {
+        String::new()
+    } else {
+        format!("\nLater, `{program} serve --config rohrpost.toml` starts the intermediary again.")
+    };
     format!(
         "
 The intermediary stays up until Ctrl-C. In another terminal:
 
-  # send something of your own, as Musterstadt
+  cd {}
+
+  # send the notice once more, as Musterstadt, signed by its author and sealed for its reader
   {program} send {sender} \\
-    --to {to} --reader {to} \\
-    --author {} --content {directory}/sent/notice.xml
+    --author {author} --content sent/notice.xml \\
+    --to {to} --reader {to}
 
   # fetch it, as Beispielhausen
   {program} fetch {receiver} \\
-    --to inbox
+    --anchor certs/root.pem --to inbox
 
   # what became of all of Musterstadt's messages
   {program} cards {sender}
 
-  # prove what the log says about the message of the demo, or see the intermediary's figures
-  {program} audit prove {message_id} --config {directory}/rohrpost.toml
+  # prove what the log says about the message of the demo; see the figures of the intermediary
+  {program} audit prove {message_id} --config rohrpost.toml
   curl {}/metrics
 
 Java applications with the public OSCI library need the address above, the two certificates of the intermediary and
-the PKCS#12 files of an office; all are in {directory}/certs.{}
+the PKCS#12 files of an office with their PIN; all are in certs.{later}
 ",
-        stage.sender.signature_file.display(),
+        stage.directory.display(),
         node.management_url(),
-        if stage.is_temporary() {
-            String::new()
-        } else {
-            format!("\nLater, `{program} serve --config {directory}/rohrpost.toml` starts the intermediary again.")
-        },
     )
 }
 

@@ -163,7 +163,8 @@ fn folder(args: &DemoArgs) -> Result<(PathBuf, Option<TempDir>)> {
         return Ok((temporary.path().to_owned(), Some(temporary)));
     };
     fs::create_dir_all(directory).with_context(|| unwritable(directory))?;
-    Ok((directory.clone(), None))
+    let directory = fs::canonicalize(directory).with_context(|| unwritable(directory))?;
+    Ok((directory, None))
 }
 
 fn relative(path: &Path, directory: &Path) -> String {
