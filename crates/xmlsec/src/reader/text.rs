@@ -43,6 +43,7 @@ impl<R: BufRead> StrictReader<R> {
 
     /// A character whose bytes lie on both sides of a buffer's end.
     fn split_character(&mut self) -> Result<Step, XmlError> {
+        self.brackets = 0;
         let first = self.input.take()?;
         let mut bytes = [first, 0, 0, 0];
         let length = chars::sequence_len(first);
