@@ -128,8 +128,8 @@ pub enum Bound {
     /// Attributes of one element.
     #[error("number of attributes")]
     Attributes,
-    /// Namespace declarations of one element, or in scope.
-    #[error("number of namespace declarations")]
+    /// Namespace declarations of one element, or number or bytes of those in scope.
+    #[error("number or length of namespace declarations")]
     Namespaces,
     /// Bytes of a name.
     #[error("length of a name")]

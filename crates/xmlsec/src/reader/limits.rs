@@ -13,6 +13,8 @@ pub struct Limits {
     pub attributes: usize,
     /// Namespace declarations of one element, and prefixes in scope.
     pub namespaces: usize,
+    /// Bytes of all prefixes and namespace names in scope together. Names are compared again and again, so long ones cost time.
+    pub namespace_bytes: usize,
     /// Bytes of a qualified name.
     pub name_len: usize,
     /// Bytes of one tag or comment.
@@ -23,7 +25,7 @@ pub struct Limits {
     pub ids: usize,
     /// Bytes of all `Id` values together.
     pub id_bytes: usize,
-    /// Elements, attributes, declarations and text nodes of one element tree together.
+    /// Elements, attributes, declarations, text nodes and scopes (each with all its bindings) of one element tree together.
     pub tree_nodes: usize,
     /// Bytes of names, attribute values and text of one element tree together.
     pub tree_bytes: usize,
@@ -35,6 +37,7 @@ impl Default for Limits {
             depth: 100,
             attributes: 64,
             namespaces: 64,
+            namespace_bytes: 8 * 1024,
             name_len: 512,
             token_len: 64 * 1024,
             attribute_value_len: 32 * 1024,

@@ -171,10 +171,15 @@ fn declare(
 
 fn bind(limits: &Limits, scope: &mut Scope, tag: &mut StartTag) -> Result<(), Refusal> {
     tag.declarations.retain(|d| d.prefix.as_ref() != "xml"); // it cannot say anything new
+    if tag.declarations.is_empty() {
+        return Ok(());
+    }
     for declaration in &tag.declarations {
         scope.bind(declaration);
     }
-    if scope.now().len() > limits.namespaces {
+    let now = scope.now();
+    let bytes: usize = now.iter().map(|(prefix, uri)| prefix.len() + uri.len()).sum();
+    if now.len() > limits.namespaces || bytes > limits.namespace_bytes {
         return Err(Refusal::Bound(Bound::Namespaces));
     }
     Ok(())

@@ -50,9 +50,12 @@ impl Builder {
         let attributes = tag.attributes().iter().map(|a| a.name().qname().len() + a.value().len());
         let declarations = tag.declarations().iter().map(|d| d.prefix().len() + d.uri().len());
         let bytes = attributes.chain(declarations).sum::<usize>() + tag.name().qname().len();
-        self.count(1 + tag.attributes().len() + tag.declarations().len(), bytes, at)?;
-        let shared = self.path.last().filter(|_| tag.declarations().is_empty());
-        let in_scope = shared.map_or_else(|| Arc::new(in_scope.clone()), |parent| parent.in_scope.clone());
+        // A scope that differs from the parent's is kept as a whole, so every binding in it counts.
+        let shared = self.path.last().map(|parent| &parent.in_scope);
+        let shared = shared.filter(|scope| tag.declarations().is_empty() || ***scope == *in_scope).cloned();
+        let bindings = if shared.is_some() { 0 } else { in_scope.len() };
+        self.count(1 + tag.attributes().len() + tag.declarations().len() + bindings, bytes, at)?;
+        let in_scope = shared.unwrap_or_else(|| Arc::new(in_scope.clone()));
         self.path.push(Element { tag: tag.clone(), in_scope, nodes: Vec::new() });
         Ok(())
     }
