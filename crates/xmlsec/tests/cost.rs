@@ -54,7 +54,7 @@ fn attributes_in_long_namespaces_are_cheap() {
     let (short, long) = (time(&within(1)), time(&within(120)));
     assert!(short.0.is_ok() && long.0.is_ok());
     assert!(long.1 < 4 * short.1 + Duration::from_millis(200), "{:?} against {:?}", long.1, short.1);
-    // Two in each of many elements, as a tag has only so much room.
+    // One in each of many elements, as a tag has only so much room.
     let uri = named(30_000);
     let tags: String = (0..PREFIXES).map(|number| format!("<a xmlns:p{number}='{}'>", uri(number))).collect();
     let beyond = format!("{tags}{}{}", attributes(1_000), "</a>".repeat(PREFIXES));

@@ -8,6 +8,7 @@
 
 mod capture;
 mod ids;
+mod kinds;
 mod outline;
 mod read;
 
@@ -132,7 +133,7 @@ pub struct Limits {
     pub xml: reader::Limits,
     /// Bounds of the transport signature.
     pub signature: dsig::Limits,
-    /// Header blocks together, canonical, in bytes.
+    /// Header blocks together, canonical, in bytes. Their trees together have as many nodes as [`Self::xml`] allows one.
     pub header_bytes: usize,
     /// Number of header blocks.
     pub header_blocks: usize,

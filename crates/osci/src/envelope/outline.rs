@@ -1,5 +1,7 @@
 //! The outline of a content package that streams by: which elements may stand where (OSCI-Transport 1.2, content data).
 
+use std::collections::HashSet;
+
 use rohrpost_xmlsec::reader::StartTag;
 
 use super::EnvelopeError;
@@ -12,8 +14,8 @@ pub(super) struct Outline<'a> {
     open: Vec<Place>,
     packages: usize,
     empty: bool,
-    /// What references to certificates must resolve to; `None` leaves them to whoever reads the content.
-    certificates: Option<&'a NonIntermediaryCertificates>,
+    /// `Id`s that references to certificates must resolve to; `None` leaves them to whoever reads the content.
+    certificates: Option<HashSet<&'a str>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,7 +30,8 @@ enum Place {
 
 impl<'a> Outline<'a> {
     pub(super) fn new(certificates: Option<&'a NonIntermediaryCertificates>) -> Self {
-        Self { open: Vec::new(), packages: 0, empty: true, certificates }
+        let ids = |all: &'a NonIntermediaryCertificates| all.entries().iter().map(|entry| entry.id.as_str()).collect();
+        Self { open: Vec::new(), packages: 0, empty: true, certificates: certificates.map(ids) }
     }
 
     /// Whether the next start is that of a child of the body.
@@ -79,12 +82,12 @@ impl<'a> Outline<'a> {
     }
 
     fn resolve(&self, tag: &StartTag) -> Result<(), EnvelopeError> {
-        let Some(certificates) = self.certificates.filter(|_| tag.name().is(DS, "RetrievalMethod")) else {
+        let Some(certificates) = self.certificates.as_ref().filter(|_| tag.name().is(DS, "RetrievalMethod")) else {
             return Ok(());
         };
-        match tag.attr("URI").and_then(|uri| uri.strip_prefix('#')).and_then(|id| certificates.by_id(id)) {
-            Some(_) => Ok(()),
-            None => Err(EnvelopeError::UnresolvedCertificate),
+        match tag.attr("URI").and_then(|uri| uri.strip_prefix('#')) {
+            Some(id) if certificates.contains(id) => Ok(()),
+            _ => Err(EnvelopeError::UnresolvedCertificate),
         }
     }
 

@@ -6,11 +6,12 @@ use rohrpost_crypto::{Digest, DigestAlgorithm, Hasher};
 use rohrpost_xmlsec::NsContext;
 use rohrpost_xmlsec::c14n::{Canonicalizer, Dialect};
 use rohrpost_xmlsec::dsig::Signature;
-use rohrpost_xmlsec::reader::{Event, StartTag, StrictReader, XmlError};
-use rohrpost_xmlsec::tree::Element;
+use rohrpost_xmlsec::reader::{self, Event, StartTag, StrictReader, XmlError};
+use rohrpost_xmlsec::tree::{Element, Node};
 
 use super::capture::{Bounded, Hashing, canonical, is_full};
 use super::ids::Reserved;
+use super::kinds::kind_of;
 use super::outline::Outline;
 use super::{
     BlockKind, Body, BodyContent, Envelope, EnvelopeError, HeaderBlock, Limits, PackagePlace, SignedBy,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::header::NonIntermediaryCertificates;
 use crate::header::read::is_white;
-use crate::ns::{BodyKind, Direction, MessageType, OSCI, OSCI2017, SOAP, XSI};
+use crate::ns::{BodyKind, Direction, MessageType, OSCI, SOAP, XSI};
 
 const DIALECT: Dialect = Dialect::EscapeGtInAttributes;
 
@@ -27,6 +28,7 @@ pub(super) fn envelope(root_part: impl BufRead, limits: &Limits) -> Result<Envel
         xml: StrictReader::new(root_part, &limits.xml),
         limits,
         room: limits.header_bytes,
+        nodes: limits.xml.tree_nodes,
         blocks: Vec::new(),
         certificates: None,
         signature: None,
@@ -69,8 +71,9 @@ pub(super) fn body_digest(
 struct Reading<'a, R> {
     xml: StrictReader<R>,
     limits: &'a Limits,
-    /// Bytes that the header may still take.
+    /// Bytes, and nodes of trees, that the header may still take.
     room: usize,
+    nodes: usize,
     blocks: Vec<HeaderBlock>,
     certificates: Option<NonIntermediaryCertificates>,
     signature: Option<TransportSignature>,
@@ -122,7 +125,7 @@ impl<R: BufRead> Reading<'_, R> {
             return Err(EnvelopeError::HeaderTooLarge { limit: self.limits.header_blocks });
         }
         let (canonical, saw_gt) = self.captured()?;
-        let tree = self.parsed(&canonical)?;
+        let tree = self.block_tree(&canonical)?;
         if matches!(kind, BlockKind::Custom | BlockKind::NonIntermediaryCertificates) {
             self.reserved.watch_all(&tree);
         }
@@ -145,7 +148,7 @@ impl<R: BufRead> Reading<'_, R> {
             return Err(EnvelopeError::SignatureBeforeControlBlock);
         }
         let (canonical, _) = self.captured()?;
-        let block = self.parsed(&canonical)?;
+        let block = self.block_tree(&canonical)?;
         let signature =
             only_element(&block, "signature block")?.ok_or(EnvelopeError::Missing { element: "Signature" })?;
         let signature = Signature::parse(signature, &self.limits.signature)?;
@@ -268,6 +271,14 @@ impl<R: BufRead> Reading<'_, R> {
         Ok(Element::parse(canonical.as_bytes(), &self.limits.xml, &NsContext::empty())?)
     }
 
+    /// The tree of a header block. All of them together are bounded as if they were one.
+    fn block_tree(&mut self, canonical: &str) -> Result<Element, EnvelopeError> {
+        let limits = reader::Limits { tree_nodes: self.nodes, ..self.limits.xml.clone() };
+        let tree = Element::parse(canonical.as_bytes(), &limits, &NsContext::empty())?;
+        self.nodes = self.nodes.saturating_sub(count(&tree));
+        Ok(tree)
+    }
+
     fn has(&self, kind: BlockKind) -> bool {
         self.blocks.iter().any(|block| block.kind == kind)
     }
@@ -283,20 +294,13 @@ impl<R: BufRead> Reading<'_, R> {
     }
 }
 
-/// `None` for the order block of another message type.
-fn kind_of(uri: Option<&str>, local: &str, message_type: MessageType) -> Option<BlockKind> {
-    let kind = match (uri, local) {
-        (Some(OSCI), "ControlBlock") => BlockKind::ControlBlock,
-        (Some(OSCI), "DesiredLanguages") => BlockKind::DesiredLanguages,
-        (Some(OSCI), "QualityOfTimestamp") => BlockKind::QualityOfTimestamp,
-        (Some(OSCI), "IntermediaryCertificates") => BlockKind::IntermediaryCertificates,
-        (Some(OSCI), "NonIntermediaryCertificates") => BlockKind::NonIntermediaryCertificates,
-        (Some(OSCI2017), "FeatureDescription") => BlockKind::FeatureDescription,
-        (Some(uri), local) if Some((uri, local)) == message_type.order_block() => BlockKind::Order,
-        (Some(uri), local) if MessageType::ALL.iter().any(|t| t.order_block() == Some((uri, local))) => return None,
-        _ => BlockKind::Custom,
-    };
-    Some(kind)
+/// Nodes of a tree, counted at least as its limit counts them.
+fn count(element: &Element) -> usize {
+    let declarations = element.start_tag().declarations().len();
+    let scope = if declarations == 0 { 0 } else { element.in_scope().len() };
+    let inside: usize =
+        element.nodes().iter().map(|node| if let Node::Element(inner) = node { count(inner) } else { 1 }).sum();
+    1 + element.attributes().len() + declarations + scope + inside
 }
 
 fn only_element<'a>(parent: &'a Element, name: &'static str) -> Result<Option<&'a Element>, EnvelopeError> {

@@ -63,6 +63,9 @@ pub struct IntermediaryCertificates {
 }
 
 impl CertificateEntry {
+    /// The longest certificate read, in octets; longer ones are not read by anybody.
+    pub const MAX_LEN: usize = 64 * 1024 - 1;
+
     /// An entry with the usual `Id`: role, purpose and SHA-256 of the certificate. `number` tells several authors or readers
     /// apart; it is not used for the other roles.
     pub fn new(role: CertificateRole, purpose: CertificateUse, number: u32, der: impl Into<Vec<u8>>) -> Self {
@@ -98,6 +101,8 @@ impl CertificateEntry {
 impl NonIntermediaryCertificates {
     /// The usual `Id` of the block.
     pub const ID: &'static str = "nonintermediarycertificates";
+    /// Entries read at most: every one is work for whoever inspects certificates. As many as encrypted data may have readers.
+    pub const MAX_ENTRIES: usize = 1000;
 
     /// Takes entries and puts them into the order of the schema.
     ///
@@ -137,10 +142,15 @@ impl NonIntermediaryCertificates {
     /// Reads the block.
     ///
     /// # Errors
-    /// If an entry is unknown, lacks its `Id`, does not hold exactly one certificate, or occurs more often than allowed.
+    /// If an entry is unknown, lacks its `Id`, does not hold exactly one certificate, or occurs more often than allowed, if there
+    /// are more than [`Self::MAX_ENTRIES`], or if one is longer than [`CertificateEntry::MAX_LEN`].
     pub fn from_element(element: &Element) -> Result<Self, BlockError> {
+        let children = read::children(element)?;
+        if children.len() > Self::MAX_ENTRIES {
+            return Err(read::bad_value(element, "too many certificates"));
+        }
         let mut entries = Vec::new();
-        for child in read::children(element)? {
+        for child in children {
             let entry = entry_from(element, child)?;
             if entry.role == CertificateRole::Intermediary {
                 return Err(read::unexpected(element, child));
@@ -248,6 +258,9 @@ fn entry_from(block: &Element, element: &Element) -> Result<CertificateEntry, Bl
     let der = base64::decode(read::leaf(certificate)?).map_err(|_| read::bad_value(certificate, "not base64"))?;
     if der.is_empty() {
         return Err(read::bad_value(certificate, "no certificate"));
+    }
+    if der.len() > CertificateEntry::MAX_LEN {
+        return Err(read::bad_value(certificate, "too long for a certificate"));
     }
     Ok(CertificateEntry { role, purpose, id, der })
 }
