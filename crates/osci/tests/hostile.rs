@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 use rohrpost_osci::envelope::{Envelope, EnvelopeError, Limits};
+use rohrpost_osci::mime::{self, Boundary, MimeError, Multipart, PartHead};
 use rohrpost_osci::ns::{MessageType, NS5};
 use rohrpost_xmlsec::reader::{Bound, XmlError};
 
@@ -93,5 +95,38 @@ fn elements_of_envelopes_and_signatures_are_no_header_blocks() {
     }
     for block in ["<Body xmlns=\"urn:a\" Id=\"x\"/>", "<osci:SomethingNew Id=\"x\"/>", "<Nothing Id=\"x\"/>"] {
         assert!(read(&delivery("", block, "")).is_ok(), "{block}");
+    }
+}
+
+#[test]
+fn an_attachment_cannot_be_mistaken_for_the_root_part() {
+    let message = |root: &str, attachment: &str| {
+        format!(
+            "Content-Type: multipart/related; boundary=B\r\n\r\n--B\r\nContent-Type: text/xml\r\nContent-ID: {root}\r\n\r\n<a/>\r\n\
+             --B\r\nContent-Type: text/plain\r\nContent-ID: {attachment}\r\n\r\nx\r\n--B--\r\n"
+        )
+        .into_bytes()
+    };
+    let scan = |root, attachment| Multipart::scan(&message(root, attachment), &mime::Limits::default());
+    // Whoever hands the attachment on names the root part as everybody does.
+    assert!(matches!(scan("<root>", "<osci@message>"), Err(MimeError::ContentIdReserved)));
+    assert!(matches!(scan("<root>", "osci@message"), Err(MimeError::ContentIdReserved)));
+    assert!(scan("<root>", "<OSCI@message>").is_ok());
+    let mut writer = mime::Writer::new(Vec::new(), &Boundary::new("B").unwrap()).unwrap();
+    let written = writer.attachment(&PartHead::raw("osci@message", "text/plain"), 1, &mut &b"x"[..]);
+    assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn an_attachment_that_is_base64_by_its_type_is_written_so() {
+    for content_type in ["text/base64", "TEXT/Base64; name=x"] {
+        let mut writer = mime::Writer::new(Vec::new(), &Boundary::new("B").unwrap()).unwrap();
+        std::io::Write::write_all(writer.root().unwrap(), b"<a></a>").unwrap();
+        writer.attachment(&PartHead::raw("a", content_type), 5, &mut &b"bytes"[..]).unwrap();
+        let message = writer.finish().unwrap();
+        let parts = Multipart::scan(&message, &mime::Limits::default()).unwrap();
+        let mut read = String::new();
+        parts.attachments()[0].reader(&message).read_to_string(&mut read).unwrap();
+        assert_eq!(read, "bytes");
     }
 }

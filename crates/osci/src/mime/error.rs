@@ -103,6 +103,9 @@ pub enum MimeError {
     /// Two parts with the same `Content-ID`.
     #[error("two parts have the same Content-ID")]
     ContentIdRepeated,
+    /// An attachment with the name that the root part has in every message we write.
+    #[error("an attachment has the Content-ID of the root part")]
+    ContentIdReserved,
     /// `Content-Length` is no number. (A wrong number is not looked at.)
     #[error("a Content-Length is not a number")]
     ContentLengthNotNumeric,

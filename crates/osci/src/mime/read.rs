@@ -114,6 +114,9 @@ impl Multipart {
             if by_id.insert(part.content_id.clone(), parts.len()).is_some() {
                 return Err(MimeError::ContentIdRepeated);
             }
+            if !parts.is_empty() && part.content_id == ROOT_ID {
+                return Err(MimeError::ContentIdReserved);
+            }
             parts.push(part);
         }
         if parts.is_empty() {
@@ -218,8 +221,7 @@ impl<'a> Scanner<'a> {
         if length.is_empty() || !length.bytes().all(|b| b.is_ascii_digit()) {
             return Err(MimeError::ContentLengthNotNumeric);
         }
-        let is_base64_type = media_type.as_ref().is_ok_and(|media_type| media_type.is("text/base64"));
-        let base64 = encoding.eq_ignore_ascii_case("base64") || is_base64_type;
+        let base64 = encoding.eq_ignore_ascii_case("base64") || is_base64_type(media_type.as_ref());
         if is_root {
             check_root(&media_type?, base64)?;
         }
@@ -295,6 +297,14 @@ fn check_root(media_type: &MediaType<'_>, base64: bool) -> Result<(), MimeError>
         Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => Err(MimeError::RootNotUtf8),
         _ => Ok(()),
     }
+}
+
+/// The `Content-ID` of the root part in every message that we write.
+pub(super) const ROOT_ID: &str = "osci@message";
+
+/// Whether a part's type alone makes it base64 (OSCI-Transport 1.2, older peers).
+pub(super) fn is_base64_type(media_type: Result<&MediaType<'_>, &MimeError>) -> bool {
+    media_type.is_ok_and(|media_type| media_type.is("text/base64"))
 }
 
 /// Whether the field is none of those that [`Part`] has a place for.

@@ -7,8 +7,8 @@ use rohrpost_crypto::Random;
 use rohrpost_xmlsec::base64::{EncodeWriter, encode_unbroken, encoded_len};
 use thiserror::Error;
 
-use super::header::{Header, is_field_text};
-use super::read::{Encoding, is_boundary, is_extra};
+use super::header::{Header, MediaType, is_field_text};
+use super::read::{Encoding, ROOT_ID, is_base64_type, is_boundary, is_extra};
 
 /// The line that separates parts. Random, so that no content contains it.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct PartHead<'a> {
     pub content_id: &'a str,
     /// Its media type.
     pub content_type: &'a str,
-    /// How its bytes are to be written.
+    /// How its bytes are to be written; base64 in any case if the type is `text/base64`.
     pub encoding: Encoding,
     /// Further headers, kept from where the attachment came from. Those that have a place of their own are left out.
     pub extra_headers: &'a [Header],
@@ -71,6 +71,12 @@ impl<'a> PartHead<'a> {
     /// An attachment written as it is, without further headers.
     pub fn raw(content_id: &'a str, content_type: &'a str) -> Self {
         Self { content_id, content_type, encoding: Encoding::Raw, extra_headers: &[] }
+    }
+
+    /// How the bytes are written: readers decode some types whatever the transfer encoding says.
+    fn transmitted(&self) -> Encoding {
+        let by_type = is_base64_type(MediaType::parse(self.content_type).as_ref());
+        if by_type { Encoding::Base64 } else { self.encoding }
     }
 }
 
@@ -104,9 +110,10 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// As the underlying writer.
     pub fn root(&mut self) -> io::Result<&mut W> {
-        self.out.write_all(
-            b"\r\nContent-Type: text/xml; charset=UTF-8\r\nContent-Transfer-Encoding: 8bit\r\n\
-              Content-ID: <osci@message>\r\n\r\n<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n\r\n",
+        write!(
+            self.out,
+            "\r\nContent-Type: text/xml; charset=UTF-8\r\nContent-Transfer-Encoding: 8bit\r\n\
+              Content-ID: <{ROOT_ID}>\r\n\r\n<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n\r\n",
         )?;
         Ok(&mut self.out)
     }
@@ -117,18 +124,19 @@ impl<W: Write> Writer<W> {
     /// As the underlying reader and writer; `InvalidInput` for a header that cannot be written or if `content` has
     /// not exactly `length` bytes.
     pub fn attachment(&mut self, head: &PartHead<'_>, length: u64, content: &mut dyn Read) -> io::Result<()> {
-        let (encoding, transmitted) = match head.encoding {
+        let encoding = head.transmitted();
+        let (transfer, transmitted) = match encoding {
             Encoding::Raw => ("8-bit", length),
             Encoding::Base64 => ("base64", encoded_len(length)),
         };
-        self.part_start(head, encoding)?;
+        self.part_start(head, transfer)?;
         write!(self.out, "Content-Length: {transmitted}\r\n")?;
         for header in head.extra_headers.iter().filter(|header| is_extra(header)) {
             write!(self.out, "{}: {}\r\n", header.name(), header.value())?;
         }
         self.out.write_all(b"\r\n")?;
         let mut content = content.take(length.saturating_add(1));
-        let copied = match head.encoding {
+        let copied = match encoding {
             Encoding::Raw => io::copy(&mut content, &mut self.out)?,
             Encoding::Base64 => {
                 let mut encoder = EncodeWriter::new(&mut self.out);
@@ -176,7 +184,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn part_start(&mut self, head: &PartHead<'_>, transfer_encoding: &str) -> io::Result<()> {
-        if head.content_id.is_empty() || !is_field_text(head.content_id) || !is_field_text(head.content_type) {
+        if matches!(head.content_id, "" | ROOT_ID)
+            || !is_field_text(head.content_id)
+            || !is_field_text(head.content_type)
+        {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a part's name or type cannot stand in a header"));
         }
         write!(
