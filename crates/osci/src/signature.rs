@@ -5,6 +5,7 @@
 //! and the signature value are right.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, BufRead, BufReader};
 
 use rohrpost_crypto::{Digest, DigestAlgorithm, PublicKey, SignatureAlgorithm};
@@ -41,33 +42,33 @@ impl Covered {
     }
 }
 
-/// Why a transport signature does not stand for the message.
-#[derive(Debug, Error)]
+/// Why a transport signature does not stand for the message. Its texts do not tell the names of attachments, which are content.
+#[derive(Error)]
 #[non_exhaustive]
 pub enum TransportSignatureError {
     /// There is none (feedback 9600, where one is demanded).
     #[error("the message is not signed")]
     Absent,
     /// A part of the message is not covered (feedback 9602).
-    #[error("the signature does not cover {uri}")]
+    #[error("the signature does not cover {}", shown(uri))]
     Incomplete {
         /// The reference that is missing.
         uri: String,
     },
     /// A reference to something that is no part of the message (feedback 9601).
-    #[error("the signature covers {uri}, which is no part of the message")]
+    #[error("the signature covers {}, which is no part of the message", shown(uri))]
     Surplus {
         /// The reference.
         uri: String,
     },
     /// A reference with transforms that have no place in a transport signature (feedback 9601).
-    #[error("the signature transforms {uri} in a way that is not allowed")]
+    #[error("the signature transforms {} in a way that is not allowed", shown(uri))]
     Transform {
         /// The reference.
         uri: String,
     },
     /// A part of the message was changed (feedback 9601).
-    #[error("the digest of {uri} is wrong")]
+    #[error("the digest of {} is wrong", shown(uri))]
     Digest {
         /// The reference.
         uri: String,
@@ -78,6 +79,20 @@ pub enum TransportSignatureError {
     /// The message could not be read again; not the sender's fault (feedback 9603).
     #[error("the signed parts could not be read")]
     Io(#[from] io::Error),
+}
+
+impl fmt::Debug for TransportSignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+fn shown(uri: &str) -> &str {
+    match uri.strip_prefix('#') {
+        Some(id) if id.len() <= 64 => uri,
+        _ if uri.starts_with("cid:") => "an attachment",
+        _ => "something",
+    }
 }
 
 /// What a check has to read again: attachments, and the root part in rare cases.

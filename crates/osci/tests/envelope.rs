@@ -200,7 +200,7 @@ fn wrapped_parts_are_never_taken_for_signed() {
         (
             "attachments exchanged",
             SIGNED.replace("<one>", "<x>").replace("<two>", "<one>").replace("<x>", "<two>"),
-            "the digest of cid:one is wrong",
+            "the digest of an attachment is wrong",
         ),
         ("Id renamed away", replaced(r#"Id="storedelivery""#, r#"ID="storedelivery""#), "storeDelivery has no Id"),
         (

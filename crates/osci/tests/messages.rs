@@ -426,6 +426,8 @@ fn what_the_signature_does_not_cover_is_found() {
     assert!(
         matches!(changed("\r\n--BND--", part), Err(TransportSignatureError::Incomplete { uri }) if uri == "cid:new")
     );
+    let told = changed("\r\n--BND--", part).unwrap_err();
+    assert!(!format!("{told} {told:?}").contains("new"), "names of attachments are content");
     let from = text.find("<a:Meta").unwrap();
     let to = text.find("</a:Meta>").unwrap() + "</a:Meta>".len();
     assert!(matches!(
