@@ -428,6 +428,9 @@ fn what_the_signature_does_not_cover_is_found() {
     );
     let told = changed("\r\n--BND--", part).unwrap_err();
     assert!(!format!("{told} {told:?}").contains("new"), "names of attachments are content");
+    let encoded = text.replace("Content-Transfer-Encoding: 8-bit", "Content-Transfer-Encoding: base64");
+    assert_ne!(encoded, text);
+    digest(check(encoded.as_bytes(), &key), "cid:größe ä.txt");
     let from = text.find("<a:Meta").unwrap();
     let to = text.find("</a:Meta>").unwrap() + "</a:Meta>".len();
     assert!(matches!(
