@@ -1,0 +1,125 @@
+//! Requests as a client of ours sends them: signed and encrypted, each in an implicit dialog of its own.
+
+use std::sync::Arc;
+
+use rohrpost_crypto::{DigestAlgorithm, SystemRandom};
+use rohrpost_osci::algorithms::Encryption;
+use rohrpost_osci::compose::{OutDelivery, Outgoing, Signing};
+use rohrpost_osci::content::{ContainerBuilder, InMemory, NewAttachment, PackageBuilder, ReaderKey, Sealing};
+use rohrpost_osci::dialog::ClientDialog;
+use rohrpost_osci::envelope::SignedBy;
+use rohrpost_osci::header::{
+    CertificateEntry, CertificateRole, CertificateUse, DesiredLanguages, Feature, FeatureDescription,
+    NonIntermediaryCertificates, TimestampQuality,
+};
+use rohrpost_osci::ids::{Challenge, MessageId};
+use rohrpost_osci::message::{GetMessageId, RequestHeader, StoreDelivery};
+use rohrpost_osci::mime::{self, Multipart};
+use rohrpost_osci::ns::MessageType;
+use rohrpost_osci::source::{ReadAt, read_range};
+use rohrpost_pipeline::seal::{Recipient, seal};
+use rohrpost_pipeline::spool::{Spool, SpoolDir};
+
+use crate::{Bits, Party};
+
+/// A client's view of the world.
+pub struct Messages {
+    client: Party,
+    addressee: Party,
+    recipient: Recipient,
+    content: OutDelivery,
+    spools: SpoolDir,
+}
+
+/// Bytes of content that make a delivery of about 4 KB of encrypted content.
+const CONTENT: u64 = 3_000;
+
+impl Messages {
+    /// A client whose deliveries have about 4 KB of content, encrypted for the addressee.
+    pub fn new(bits: Bits, spools: SpoolDir) -> Self {
+        let addressee = Party::addressee();
+        let content = ContainerBuilder::new("container").data("notice", Arc::new(crate::Pattern(CONTENT))).build();
+        let reader = entry(CertificateRole::Addressee, CertificateUse::Cipher, &addressee).id;
+        let key = addressee.cipher.public_key().expect("the addressee has an RSA key");
+        let readers = [ReaderKey { certificate_id: &reader, key: &key }];
+        let sealed = content.seal("encrypted", &readers, &Sealing::new(&SystemRandom, &InMemory));
+        let package = PackageBuilder::new().sealed(sealed.expect("the content can be sealed"));
+        let content = package.build(&InMemory).expect("the package can be built");
+        let certificate = Party::intermediary(bits).cipher;
+        let recipient = Recipient { certificate, encryption: Encryption::STANDARD };
+        Self { client: Party::client(bits), addressee, recipient, content, spools }
+    }
+
+    /// The same client, whose deliveries have one open attachment of these bytes in addition.
+    #[must_use]
+    pub fn with_attachment(mut self, bytes: Arc<dyn ReadAt>) -> Self {
+        let attachment = NewAttachment::new("attachment", "application/octet-stream", bytes);
+        let container = ContainerBuilder::new("open").attachment("reference", attachment).build();
+        self.content = PackageBuilder::new().container(container).build(&InMemory).expect("the package can be built");
+        self
+    }
+
+    /// A signed and encrypted GetMessageId.
+    pub fn get_message_id(&self) -> Spool {
+        let order = GetMessageId { header: self.header(MessageType::GetMessageId, Vec::new()) };
+        self.write(&order.compose().expect("the order can be composed"), Some(&self.recipient))
+    }
+
+    /// A signed and encrypted StoreDelivery.
+    pub fn store_delivery(&self, id: MessageId) -> Spool {
+        self.write(&self.store(id), Some(&self.recipient))
+    }
+
+    /// The root part of such a StoreDelivery in clear: an envelope of about 12 KB.
+    pub fn envelope(&self, id: MessageId) -> Vec<u8> {
+        let clear = self.write(&self.store(id), None);
+        let parts = Multipart::scan(&clear, &mime::Limits::default()).expect("our message is MIME");
+        read_range(&clear, parts.root().range.clone()).expect("memory is readable")
+    }
+
+    fn store(&self, id: MessageId) -> Outgoing {
+        let addressee = entry(CertificateRole::Addressee, CertificateUse::Cipher, &self.addressee);
+        let order = StoreDelivery {
+            header: self.header(MessageType::StoreDelivery, vec![addressee]),
+            creation: TimestampQuality::default(),
+            reception: TimestampQuality::default(),
+            message_id: Some(id),
+            subject: Some("Rückmeldung".to_owned()),
+        };
+        let content =
+            OutDelivery { package: self.content.package.clone(), attachments: self.content.attachments.clone() };
+        order.compose(content).expect("the order can be composed")
+    }
+
+    fn header(&self, message: MessageType, mut certificates: Vec<CertificateEntry>) -> RequestHeader {
+        let control = ClientDialog::new().request(message, Challenge::generate(&SystemRandom));
+        let control = control.expect("the order needs no dialog before it");
+        for purpose in [CertificateUse::Cipher, CertificateUse::Signature] {
+            certificates.push(entry(CertificateRole::Originator, purpose, &self.client));
+        }
+        RequestHeader {
+            control,
+            languages: Some(DesiredLanguages::new(["de"])),
+            certificates: NonIntermediaryCertificates::new(certificates).expect("the certificates differ"),
+            features: Some(FeatureDescription::announcing(Feature::ALL)),
+            custom: Vec::new(),
+        }
+    }
+
+    fn write(&self, outgoing: &Outgoing, recipient: Option<&Recipient>) -> Spool {
+        let signer = self.client.signer();
+        let certificate = entry(CertificateRole::Originator, CertificateUse::Signature, &self.client).id;
+        let signing = Signing {
+            signer: &signer,
+            by: SignedBy::Client,
+            certificate_id: Some(&certificate),
+            digest: DigestAlgorithm::Sha256,
+        };
+        seal(outgoing, Some(&signing), recipient, &self.spools, &SystemRandom).expect("the message can be written")
+    }
+}
+
+fn entry(role: CertificateRole, purpose: CertificateUse, party: &Party) -> CertificateEntry {
+    let certificate = if purpose == CertificateUse::Cipher { &party.cipher } else { &party.signature };
+    CertificateEntry::new(role, purpose, 0, certificate.der())
+}
