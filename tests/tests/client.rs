@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rohrpost_client::transport::Tls;
 use rohrpost_client::{Client, Clock, Config, Error, NewAttachment, NewContainer, Shipment, stream};
 use rohrpost_crypto::SignatureAlgorithm;
 use rohrpost_osci::header::CustomBlock;
@@ -167,6 +168,47 @@ async fn an_unknown_dialog_is_a_fault_and_another_key_is_told_apart() {
     elsewhere.retries.tries = 1;
     let error = Client::new(elsewhere).unwrap().message_id().await.unwrap_err();
     assert!(matches!(error, Error::Connection(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_is_checked_both_ways() {
+    let file = |path: &str| certs_test(path).display().to_string();
+    let directory = TempDir::new().unwrap();
+    let chain = directory.path().join("chain.pem");
+    let parts = ["pem/localhost.cert.pem", "ca/transport-ca.cert.pem"].map(|part| fs::read(certs_test(part)).unwrap());
+    fs::write(&chain, parts.concat()).unwrap();
+    let server = Server::start(&[
+        "http.listen=[]",
+        "https.listen=[\"127.0.0.1:0\"]",
+        &format!("https.certificate={}", chain.display()),
+        &format!("https.key={}", file("pem/localhost.key.pem")),
+        "https.client_certificates=required",
+        &format!("https.client_authorities={}", file("ca/registry-ca.cert.pem")),
+    ]);
+    let by_name = server.url().replace("127.0.0.1", "localhost");
+    assert!(by_name.starts_with("https://localhost:"), "{by_name}");
+    let authorities = |name: &str| pem::certificates(&fs::read(certs_test(name)).unwrap()).unwrap();
+    let client = |url: &str, authority: &str, identity: Option<KeyEntry>| {
+        let mut config = config(url, "alice", directory.path());
+        config.retries.tries = 1;
+        let mut tls = Tls::trusting(authorities(authority));
+        tls.identity = identity;
+        config.tls = Some(tls);
+        Client::new(config).unwrap()
+    };
+    let alice = || Some(entry("alice-signature"));
+    let root = "ca/root-ca.cert.pem";
+    client(&by_name, root, alice()).message_id().await.unwrap();
+    for (url, authority, identity) in [
+        (by_name.as_str(), "ca/rogue-ca.cert.pem", alice()),
+        (server.url(), root, alice()),
+        (&by_name, root, Some(entry("mallory-signature"))),
+        (&by_name, root, None),
+    ] {
+        let error = client(url, authority, identity).message_id().await.unwrap_err();
+        assert!(matches!(error, Error::Connection(_)), "{url} {authority}: {error:?}");
+        assert!(!error.remedy().is_empty());
+    }
 }
 
 /// A folder for one party's commands.
