@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rohrpost_osci::card::ProcessCardBundle;
-use rohrpost_osci::dialog::ClientDialog;
 use rohrpost_osci::feedback::{Code, Feedback};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::{GetMessageId, Response};
@@ -14,7 +13,7 @@ use crate::blocking::blocking;
 use crate::config::Config;
 use crate::dialog::{Cards, Dialog};
 use crate::error::{Error, PeerError};
-use crate::exchange::{Party, Repeat};
+use crate::exchange::{Course, Party, Repeat};
 use crate::shipment::{Built, Shipment};
 use crate::transport::{Moved, OnProgress};
 
@@ -58,7 +57,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn message_id(&self) -> Result<MessageId, Error> {
-        message_id(self, &mut ClientDialog::new(), Repeat::IfLost).await
+        message_id(self, &mut Course::default(), Repeat::IfLost).await
     }
 
     /// Stores a delivery; once, however often it has to be sent.
@@ -79,15 +78,18 @@ impl Client {
         let subject = shipment.subject.clone();
         let party = Arc::clone(&self.party);
         let built = blocking(move || shipment.build(&party)).await?;
-        match self.send(built, message_id.clone()).await {
-            Err(error) if error.is_refused_with(Code::MessageIdIllegal) => {
-                self.find_stored(message_id, subject, error).await
-            }
-            Err(error) if !error.is_not_executed() => {
-                Err(Error::OutcomeUnknown { message_id, source: Box::new(error) })
-            }
-            Err(error) => Err(error),
+        let mut course = Course::default();
+        let in_doubt = |source| Error::OutcomeUnknown { message_id: message_id.clone(), source: Box::new(source) };
+        match self.send(&mut course, built, message_id.clone()).await {
             Ok((card, feedback)) => Ok(Stored { message_id, card, feedback, repeated: false }),
+            Err(refused @ Error::Refused(_)) if course.in_doubt || refused.is_refused_with(Code::MessageIdIllegal) => {
+                match self.find_stored(&message_id, subject).await.map_err(in_doubt)? {
+                    Some(stored) => Ok(stored),
+                    None => Err(refused),
+                }
+            }
+            Err(error) if course.in_doubt || !error.is_not_executed() => Err(in_doubt(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -111,47 +113,42 @@ impl Client {
         Ok(cards)
     }
 
-    async fn send(&self, built: Built, id: MessageId) -> Result<(Option<ProcessCardBundle>, Feedback), Error> {
-        let mut dialog = ClientDialog::new();
+    async fn send(
+        &self,
+        course: &mut Course,
+        built: Built,
+        id: MessageId,
+    ) -> Result<(Option<ProcessCardBundle>, Feedback), Error> {
         let compose = move |party: &Party, control| built.compose(party, control, id);
         let (order, on_progress) = (MessageType::StoreDelivery, self.on_progress.as_ref());
-        let answered = self.party.order(&mut dialog, order, Repeat::IfLost, on_progress, compose).await?;
+        let answered = self.party.order(course, order, Repeat::IfLost, on_progress, compose).await?;
         match answered.response {
             Response::StoreDelivery(answer) => Ok((answer.card, answer.feedback)),
             _ => unreachable!("a dialog takes no answer of another type"),
         }
     }
 
-    /// After "this id was used": if the card shows a delivery of ours with the same subject, that is the one.
-    async fn find_stored(
-        &self,
-        message_id: MessageId,
-        subject: Option<String>,
-        refused: Error,
-    ) -> Result<Stored, Error> {
-        let selection = CardSelection { rule: CardRule::ByIds(vec![message_id.clone()]), limit: None };
-        let unknown = |error| Error::OutcomeUnknown { message_id: message_id.clone(), source: Box::new(error) };
-        let found = self.process_cards(selection).await.map_err(unknown)?;
+    /// Looks whether an earlier try stored the delivery: then there is a card of ours, with the same subject.
+    async fn find_stored(&self, id: &MessageId, subject: Option<String>) -> Result<Option<Stored>, Error> {
+        let selection = CardSelection { rule: CardRule::ByIds(vec![id.clone()]), limit: None };
+        let found = self.process_cards(selection).await?;
         let is_ours = |card: &ProcessCardBundle| {
-            card.message_id == message_id && (card.card.subject.is_none() || card.card.subject == subject)
+            card.message_id == *id && (card.card.subject.is_none() || card.card.subject == subject)
         };
-        match found.cards.into_iter().find(is_ours) {
-            Some(card) => {
-                info!("a delivery had been stored by an earlier try");
-                Ok(Stored { message_id, card: Some(card), feedback: found.feedback, repeated: true })
-            }
-            None => Err(refused),
-        }
+        Ok(found.cards.into_iter().find(is_ours).map(|card| {
+            info!("a delivery had been stored by an earlier try");
+            Stored { message_id: id.clone(), card: Some(card), feedback: found.feedback, repeated: true }
+        }))
     }
 }
 
 /// Fetches a message id in the dialog given.
-pub(crate) async fn message_id(client: &Client, dialog: &mut ClientDialog, repeat: Repeat) -> Result<MessageId, Error> {
+pub(crate) async fn message_id(client: &Client, course: &mut Course, repeat: Repeat) -> Result<MessageId, Error> {
     let compose = |party: &Party, control| {
         let header = party.header(control, vec![party.cipher_entry()])?;
         GetMessageId { header }.compose()
     };
-    let answered = client.party.order(dialog, MessageType::GetMessageId, repeat, None, compose).await?;
+    let answered = client.party.order(course, MessageType::GetMessageId, repeat, None, compose).await?;
     match answered.response {
         Response::GetMessageId(answer) => Ok(answer.message_id.ok_or(PeerError::Lacking { what: "the message id" })?),
         _ => unreachable!("a dialog takes no answer of another type"),

@@ -59,6 +59,9 @@ pub struct Contents {
     pub attachments: Vec<Attachment>,
     /// One entry per signature over a container that could be read.
     pub signatures: Vec<ContentSignature>,
+    /// The worst that the policy says of how containers were sealed that could be opened; `None` if there are none. What the
+    /// policy refuses is opened all the same: whether to rely on it is for the reader to say.
+    pub sealing: Option<Ruling>,
 }
 
 /// What is to be said about one signature over a container.
@@ -175,7 +178,9 @@ impl Opening {
         let key_of = |der: &[u8]| signing_key(&Certificate::from_der(der).ok()?);
         let verdicts = package.verify(&attachments, &self.certificates, &key_of).map_err(Error::Storage)?;
         let signatures = verdicts.into_iter().map(|verdict| self.judge(verdict)).collect();
-        Ok(Contents { package, attachments, signatures })
+        let mut contents = Contents { package, attachments, signatures, sealing: None };
+        contents.sealing = contents.encrypted().filter_map(|encrypted| self.sealing(encrypted)).min();
+        Ok(contents)
     }
 
     /// Every key of ours that some certificate of the delivery belongs to.
@@ -210,6 +215,19 @@ impl Opening {
     }
 }
 
+impl Opening {
+    /// What the policy says of how a container was sealed, if it could be opened.
+    fn sealing(&self, encrypted: &EncryptedContainer) -> Option<Ruling> {
+        opened(encrypted)?;
+        let data = encrypted.encryption.as_ref()?;
+        let (policy, day) = (&self.party.config.policy, self.at.date());
+        let transports =
+            data.keys.iter().map(|key| policy.judge(Purpose::KeyTransport, key.transport.uri(), None, day));
+        let cipher = policy.judge(Purpose::ContentEncryption, data.cipher.uri(), None, day);
+        Some(transports.fold(cipher, Ruling::min))
+    }
+}
+
 /// The key of a certificate, if it may be used for signatures.
 fn signing_key(certificate: &Certificate) -> Option<rohrpost_crypto::PublicKey> {
     let forbidden = certificate.key_usage().is_some_and(|usage| !usage.allows_signature());
@@ -227,8 +245,14 @@ impl Contents {
 
     /// How many containers could not be opened.
     pub fn sealed(&self) -> usize {
-        let within = self.containers().into_iter().flat_map(|container| &container.encrypted);
-        within.chain(&self.package.encrypted).filter(|encrypted| encrypted.content.is_err()).count()
+        self.encrypted().filter(|encrypted| encrypted.content.is_err()).count()
+    }
+
+    /// The container that refers to an attachment. If it is none of those that can be read, the attachment is probably sealed with
+    /// one that cannot.
+    pub fn container_of(&self, attachment: &Attachment) -> Option<&Container> {
+        let refers = |content: &Content| matches!(content, Content::Attachment(reference) if reference.content_id == attachment.content_id);
+        self.containers().into_iter().find(|container| container.contents.iter().any(refers))
     }
 
     /// The attachment of this name.
@@ -239,6 +263,13 @@ impl Contents {
     /// The sum of all signatures: the worst verdict, `None` if nothing is signed.
     pub fn verdict(&self) -> Option<Verdict> {
         self.signatures.iter().map(ContentSignature::verdict).max()
+    }
+}
+
+impl Contents {
+    fn encrypted(&self) -> impl Iterator<Item = &EncryptedContainer> {
+        let within = self.containers().into_iter().flat_map(|container| &container.encrypted);
+        within.chain(&self.package.encrypted)
     }
 }
 

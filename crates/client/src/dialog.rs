@@ -1,7 +1,7 @@
 use std::fmt;
 
 use rohrpost_osci::card::ProcessCardBundle;
-use rohrpost_osci::dialog::{ClientDialog, ControlBlock};
+use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::feedback::{Code, Feedback};
 use rohrpost_osci::message::{ExitDialog, FetchDelivery, FetchProcessCard, InitDialog, Response};
 use rohrpost_osci::ns::MessageType;
@@ -10,7 +10,7 @@ use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 use crate::client::{Client, message_id};
 use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::exchange::{Answered, Party, Repeat};
+use crate::exchange::{Answered, Course, Party, Repeat};
 
 /// An explicit dialog: the mailbox is open.
 ///
@@ -22,7 +22,7 @@ use crate::exchange::{Answered, Party, Repeat};
 #[must_use = "an open dialog that is not used only costs the intermediary memory"]
 pub struct Dialog {
     client: Client,
-    state: ClientDialog,
+    course: Course,
 }
 
 /// Process cards, the oldest first.
@@ -38,14 +38,14 @@ pub struct Cards {
 
 impl Dialog {
     pub(crate) async fn open(client: Client) -> Result<Self, Error> {
-        let mut state = ClientDialog::new();
+        let mut course = Course::default();
         let compose = |party: &Party, control| {
             let header = party.header(control, vec![party.cipher_entry()])?;
             InitDialog { header }.compose()
         };
         // A dialog whose opening nobody heard of times out and harms nobody.
-        client.party.order(&mut state, MessageType::InitDialog, Repeat::IfLost, None, compose).await?;
-        Ok(Self { client, state })
+        client.party.order(&mut course, MessageType::InitDialog, Repeat::IfLost, None, compose).await?;
+        Ok(Self { client, course })
     }
 
     /// Fetches a delivery; `None` if there is none. Acknowledges the one fetched before.
@@ -58,11 +58,11 @@ impl Dialog {
         };
         let (order, on_progress) = (MessageType::FetchDelivery, self.client.on_progress.as_ref());
         let party = &self.client.party;
-        match party.order(&mut self.state, order, Repeat::IfUntouched, on_progress, compose).await {
+        match party.order(&mut self.course, order, Repeat::IfUntouched, on_progress, compose).await {
             Ok(Answered { response: Response::FetchDelivery(answer), opened, envelope, signer }) => {
                 let delivery = Delivery::received(party, answer, opened, &envelope, signer);
                 delivery.map(Some).map_err(|error| {
-                    self.state.give_up();
+                    self.course.dialog.give_up();
                     error.into()
                 })
             }
@@ -82,7 +82,7 @@ impl Dialog {
         };
         let order = MessageType::FetchProcessCard;
         let party = &self.client.party;
-        match party.order(&mut self.state, order, Repeat::IfUntouched, None, compose).await {
+        match party.order(&mut self.course, order, Repeat::IfUntouched, None, compose).await {
             Ok(Answered { response: Response::FetchProcessCard(answer), .. }) => {
                 let more = answer.feedback.contains(Code::FurtherProcessCards);
                 Ok(Cards { cards: answer.cards, more, feedback: answer.feedback })
@@ -101,7 +101,7 @@ impl Dialog {
     /// # Errors
     /// [`Error`]. If the outcome is unknown, the delivery may be handed out again.
     pub async fn acknowledge(&mut self) -> Result<(), Error> {
-        message_id(&self.client, &mut self.state, Repeat::IfUntouched).await.map(drop)
+        message_id(&self.client, &mut self.course, Repeat::IfUntouched).await.map(drop)
     }
 
     /// Acknowledges what was fetched, and closes the dialog.
@@ -112,12 +112,12 @@ impl Dialog {
         let compose =
             |party: &Party, control: ControlBlock| ExitDialog { header: party.header(control, Vec::new())? }.compose();
         let (order, repeat) = (MessageType::ExitDialog, Repeat::IfUntouched);
-        self.client.party.order(&mut self.state, order, repeat, None, compose).await.map(drop)
+        self.client.party.order(&mut self.course, order, repeat, None, compose).await.map(drop)
     }
 }
 
 impl fmt::Debug for Dialog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialog").field("conversation_id", &self.state.conversation_id()).finish_non_exhaustive()
+        f.debug_struct("Dialog").field("conversation_id", &self.course.dialog.conversation_id()).finish_non_exhaustive()
     }
 }

@@ -36,6 +36,14 @@ pub(crate) struct Party {
     transport: Transport,
 }
 
+/// Where one explicit dialog, or one order outside of any, has come.
+#[derive(Default)]
+pub(crate) struct Course {
+    pub(crate) dialog: ClientDialog,
+    /// Whether some try of the last order may have been executed although nobody heard the answer.
+    pub(crate) in_doubt: bool,
+}
+
 /// A checked answer.
 pub(crate) struct Answered {
     pub(crate) response: Response,
@@ -76,15 +84,17 @@ impl Party {
     /// A refusal leaves the dialog going on; any other error, and dropping the future, makes an explicit dialog stale.
     pub(crate) async fn order(
         self: &Arc<Self>,
-        dialog: &mut ClientDialog,
+        course: &mut Course,
         order: MessageType,
         repeat: Repeat,
         on_progress: Option<&OnProgress>,
         compose: impl FnOnce(&Self, ControlBlock) -> Result<Outgoing, BlockError> + Send + 'static,
     ) -> Result<Answered, Error> {
         let challenge = Challenge::generate(&*self.config.random);
+        let Course { dialog, in_doubt } = course;
         let control = dialog.request(order, challenge).map_err(Error::DialogStale)?;
-        let outcome = self.carry(order, control, repeat, on_progress, compose).await;
+        *in_doubt = false;
+        let outcome = self.carry(order, control, repeat, on_progress, compose, in_doubt).await;
         let checked = outcome.and_then(|(answered, correlation_id)| {
             let response = &answered.response;
             dialog.response(answered.envelope.message_type(), response.control()).map_err(PeerError::from)?;
@@ -107,6 +117,7 @@ impl Party {
         repeat: Repeat,
         on_progress: Option<&OnProgress>,
         compose: impl FnOnce(&Self, ControlBlock) -> Result<Outgoing, BlockError> + Send + 'static,
+        in_doubt: &mut bool,
     ) -> Result<(Answered, Option<String>), Error> {
         let party = Arc::clone(self);
         let sealed = blocking(move || {
@@ -121,8 +132,9 @@ impl Party {
                 Ok(answered) => return Ok(answered),
                 Err(error) => error,
             };
-            let safe = repeat == Repeat::IfLost
-                || matches!(error, Error::Busy { .. } | Error::Connection(_)) && error.is_not_executed();
+            *in_doubt |= !error.is_not_executed();
+            let untouched = matches!(error, Error::Busy { .. } | Error::Connection(_)) && error.is_not_executed();
+            let safe = repeat == Repeat::IfLost || untouched;
             if !safe || !error.may_pass() || tries >= retries.tries {
                 return Err(error);
             }

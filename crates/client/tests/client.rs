@@ -18,7 +18,7 @@ use http::Server;
 use rohrpost_client::{
     Client, Clock, Config, Contents, Error, NewAttachment, NewContainer, PeerError, Shipment, stream,
 };
-use rohrpost_crypto::policy::Policy;
+use rohrpost_crypto::policy::{Policy, Ruling};
 use rohrpost_osci::content::Content;
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::CustomBlock;
@@ -140,6 +140,7 @@ async fn a_signed_and_sealed_delivery_travels() {
         assert_eq!(signature.signer.as_ref().unwrap(), &keys::certificate(name));
     }
     assert_eq!(contents.verdict(), Some(Verdict::Valid));
+    assert_eq!(contents.sealing, Some(Ruling::Produce));
 
     let contents = delivery.open(&[keys::cipher("carol-cipher")]).await.unwrap();
     assert_eq!(contents.sealed(), 0);
@@ -166,16 +167,12 @@ async fn readers_without_the_key_get_the_rest() {
     let delivery = dialog.fetch(DeliverySelection::Oldest).await.unwrap().unwrap();
     let contents = delivery.open(&[]).await.unwrap();
     assert_eq!(data(&contents), ["<notice/>"]);
-    assert_eq!((contents.sealed(), contents.verdict()), (1, None));
-    assert!(!text_is(&contents, "secret"));
-}
-
-fn text_is(contents: &Contents, expected: &str) -> bool {
-    contents.attachment("a").unwrap().bytes().is_some_and(|bytes| {
-        let mut found = Vec::new();
-        stream(bytes).read_to_end(&mut found).unwrap();
-        found == expected.as_bytes()
-    })
+    assert_eq!((contents.sealed(), contents.verdict(), contents.sealing), (1, None, None));
+    let attachment = contents.attachment("a").unwrap();
+    assert!(contents.container_of(attachment).is_none());
+    let mut found = Vec::new();
+    stream(attachment.bytes().unwrap()).read_to_end(&mut found).unwrap();
+    assert_ne!(found, b"secret");
 }
 
 #[tokio::test]
@@ -275,6 +272,25 @@ async fn an_application_converges_after_its_own_crash() {
     let foreign = shipment().with_message_id(MessageId::new("elsewhere-1").unwrap());
     assert_eq!(alice.store(foreign).await.unwrap_err().codes()[0].to_string(), "9801");
     assert_eq!(world.fake.deliveries(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_lost_answer_stays_in_doubt_whatever_comes_after_it() {
+    let world = World::new().await;
+    let alice = world.client_with("alice", |config| config.retries.tries = 3);
+    for last in [Quirk::Busy, Quirk::LoseRequest, Quirk::Fault(Code::InternalError), Quirk::Unsigned] {
+        let id = alice.message_id().await.unwrap();
+        world.fake.next([Quirk::LoseAnswer, Quirk::Busy, last.clone()]);
+        let error = alice.store(shipment().with_message_id(id.clone())).await.unwrap_err();
+        assert!(matches!(&error, Error::OutcomeUnknown { message_id, .. } if *message_id == id), "{last:?}: {error:?}");
+    }
+    let stored = world.fake.deliveries().0;
+    // Refused for something else, but stored before.
+    world.fake.next([Quirk::None, Quirk::LoseAnswer, Quirk::Refuse(Code::OrderFailed)]);
+    assert!(alice.store(shipment()).await.unwrap().repeated);
+    world.fake.next([Quirk::None, Quirk::LoseRequest, Quirk::Refuse(Code::OrderFailed)]);
+    assert!(matches!(alice.store(shipment()).await, Err(Error::Refused(_))));
+    assert_eq!(world.fake.deliveries().0, stored + 1);
 }
 
 #[tokio::test]

@@ -118,8 +118,8 @@ pub struct Refusal {
     pub correlation_id: Option<String>,
 }
 
-/// A SOAP fault. Faults travel outside of signature and encryption: over plain HTTP anybody on the way can make one, so it
-/// says why there is no answer, never that something did or did not happen.
+/// A SOAP fault. Faults travel outside of signature and encryption: over plain HTTP anybody on the way can make one. It says why
+/// there is no answer, and is no proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{code} {text}")]
 #[non_exhaustive]
@@ -190,7 +190,8 @@ impl Error {
         }
     }
 
-    /// Whether it is certain that the order was not executed.
+    /// Whether the order was not executed, as far as the other side can be believed (what comes over plain HTTP without
+    /// signature can be forged). Where that would do harm, keep to the same message id.
     pub fn is_not_executed(&self) -> bool {
         match self {
             Self::Unusable(_) | Self::Busy { .. } | Self::Refused(_) | Self::DialogStale(_) => true,
