@@ -296,13 +296,26 @@ fn commands_send_fetch_and_list() {
     let signature = &deliveries[0]["signatures"][0];
     assert_eq!((signature["verdict"].as_str(), signature["fault"].as_str()), (Some("indeterminate"), None));
 
+    let carol = pem("carol-cipher");
+    let (code, _) = desk.run("send", "alice", &[&base[..], &["--reader", &carol]].concat());
+    assert_eq!(code, 0);
+    let (code, foreign) = desk.run("fetch", "bob", &["--to", &inbox]);
+    let foreign = &foreign["deliveries"][0];
+    assert_eq!((code, &foreign["sealed_containers"]), (0, &Value::from(1)), "{foreign}");
+    assert!(foreign["files"][0]["file"].as_str().unwrap().ends_with("scan ü.pdf.sealed"));
+    let reader = certs_test("p12/carol-cipher.p12").display().to_string();
+    let mine = foreign["message_id"].as_str().unwrap();
+    let (_, opened) = desk.run("fetch", "bob", &["--to", &inbox, "--message-id", mine, "--reader", &reader]);
+    let files = opened["deliveries"][0]["files"].as_array().unwrap();
+    assert!(fs::read(files[1]["file"].as_str().unwrap()).unwrap() == large);
+
     let (code, nothing) = desk.run("fetch", "bob", &["--to", &inbox]);
     assert_eq!((code, nothing["error"]["code"].as_str()), (5, Some("nothing-found")), "{nothing}");
     let (code, again) = desk.run("fetch", "bob", &["--to", &inbox, "--message-id", id]);
     assert_eq!(code, 0, "{again}");
 
     let (code, cards) = desk.run("cards", "alice", &["--since", "2026-01-01T00:00:00Z", "--role", "originator"]);
-    assert_eq!((code, cards["cards"].as_array().map(Vec::len)), (0, Some(2)), "{cards}");
+    assert_eq!((code, cards["cards"].as_array().map(Vec::len)), (0, Some(3)), "{cards}");
     assert_eq!(cards["cards"][0]["subject"], "move-in");
     assert!(cards["cards"][0]["received"].is_string());
     let (code, more) = desk.run("cards", "alice", &["--limit", "1"]);

@@ -77,8 +77,7 @@ fn row(bundle: &ProcessCardBundle) -> [String; 5] {
     let stamp = |stamp: &Option<Timestamp>| stamp.as_ref().map(party::stamp_text).unwrap_or_default();
     [
         bundle.message_id.to_string(),
-        // Whatever a sender writes must not steer the terminal.
-        card.subject.as_deref().unwrap_or_default().replace(char::is_control, " "),
+        party::plain(card.subject.as_deref().unwrap_or_default()),
         stamp(&card.creation),
         stamp(&card.forwarding),
         stamp(&card.reception),

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod fetch;
 mod folder;
+mod kept;
 mod party;
 mod send;
 mod serve;

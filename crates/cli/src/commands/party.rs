@@ -119,7 +119,7 @@ pub(crate) fn failure(error: Error) -> anyhow::Error {
         }
         source = deeper.source();
     }
-    let mut failure = Failure::new(kind(&error), what).cause(error.cause()).remedy(error.remedy());
+    let mut failure = Failure::new(kind(&error), plain(&what)).cause(error.cause()).remedy(error.remedy());
     failure.correlation_id = error.correlation_id().map(str::to_owned);
     failure.into()
 }
@@ -138,6 +138,11 @@ fn kind(error: &Error) -> Kind {
         Error::OutcomeUnknown { source, .. } => kind(source),
         _ => Kind::Other,
     }
+}
+
+/// The words of a peer on one line: they must not steer the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// The entries of a feedback.

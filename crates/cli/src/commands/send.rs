@@ -30,7 +30,7 @@ pub(crate) fn run(args: &SendArgs, output: Output) -> Result<()> {
             text.push_str("an earlier try had stored it; its answer had been lost\n");
         }
         for entry in stored.feedback.entries() {
-            text.push_str(&format!("{} {}\n", entry.code, entry.text.as_deref().unwrap_or_default()));
+            text.push_str(&format!("{} {}\n", entry.code, party::plain(entry.text.as_deref().unwrap_or_default())));
         }
         text
     })
