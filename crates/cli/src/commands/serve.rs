@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rohrpost_gateway::Shutdown;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,8 +65,7 @@ impl LogSettings {
 
 /// Logs to standard error from now on.
 pub(super) fn start_logging(settings: &LogSettings) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.level)
-        .with_context(|| Failure::new(Kind::Configuration, format!("log.level cannot be {:?}", settings.level)))?;
+    let filter = config::log_filter(&settings.level)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -9,7 +9,8 @@ use rohrpost_pki::{Anchors, Certificate, KeyEntry, Use, Verdict, inspect};
 
 use super::raw::{KeyFiles, RawConfig};
 use super::{
-    anchors, base, certificates, cipher, dangerous, gateway_config, keys, log_json, policy, raw, settings, signature,
+    anchors, base, certificates, cipher, dangerous, gateway_config, keys, log_filter, log_json, policy, raw, settings,
+    signature,
 };
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -178,7 +179,6 @@ fn writable(directory: &Path) -> Result<String> {
 
 fn log(raw: &RawConfig) -> Result<String> {
     log_json(raw)?;
-    tracing_subscriber::EnvFilter::try_new(&raw.log.level)
-        .with_context(|| Failure::new(Kind::Configuration, format!("log.level cannot be {:?}", raw.log.level)))?;
+    log_filter(&raw.log.level)?;
     Ok(format!("{}, {}", raw.log.format, raw.log.level))
 }

@@ -24,6 +24,7 @@ use rohrpost_pipeline::keyring::{CipherPair, KeyRing, SignaturePair};
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::{Anchors, Certificate, KeyEntry, KeyUsage};
 use rohrpost_store::{MailboxLimits, Retention};
+use tracing_subscriber::EnvFilter;
 
 pub(crate) use examine::{Finding, examine};
 pub(crate) use raw::DEFAULT;
@@ -115,6 +116,12 @@ fn dangerous(settings: &Settings) -> Vec<&'static str> {
         on.push("orders.dangerous_clear_requests");
     }
     on
+}
+
+/// Which events are logged.
+pub(crate) fn log_filter(level: &str) -> Result<EnvFilter> {
+    EnvFilter::try_new(level)
+        .map_err(|_| bad("log.level", level, "write a level, e.g. \"info\" or \"info,rohrpost_gateway=debug\""))
 }
 
 fn log_json(raw: &RawConfig) -> Result<bool> {
