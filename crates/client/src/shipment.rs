@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use rohrpost_crypto::{DigestAlgorithm, PublicKey};
 use rohrpost_osci::compose::{OutDelivery, Outgoing};
-use rohrpost_osci::content::{
-    self, AttachmentEncryption, Author, ContainerBuilder, PackageBuilder, ReaderKey, SealedContainer, Sealing,
-};
+use rohrpost_osci::content::{self, Author, ContainerBuilder, PackageBuilder, ReaderKey, SealedContainer, Sealing};
 use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::header::{
     BlockError, CertificateEntry, CertificateRole, CertificateUse, CustomBlock, TimestampQuality,
@@ -52,7 +50,6 @@ pub struct NewAttachment {
     name: String,
     media_type: String,
     bytes: Bytes,
-    clear: bool,
 }
 
 /// Where content comes from: memory, a file, or anything that can be read, which is spooled first. Cheap to clone.
@@ -164,7 +161,8 @@ impl NewContainer {
         self
     }
 
-    /// Seals it, attachments included, for the owner of this cipher certificate. May be called for several readers.
+    /// Seals it for the owner of this cipher certificate, attachments included: readers take that for granted. May be called for
+    /// several readers.
     #[must_use]
     pub fn sealed_for(mut self, reader: Certificate) -> Self {
         self.readers.push(reader);
@@ -175,14 +173,7 @@ impl NewContainer {
 impl NewAttachment {
     /// An attachment of this name, which must be unique in the delivery and may hold any characters but line breaks.
     pub fn new(name: impl Into<String>, media_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
-        Self { name: name.into(), media_type: media_type.into(), bytes: bytes.into(), clear: false }
-    }
-
-    /// Leaves it readable even if its container is sealed.
-    #[must_use]
-    pub fn in_clear(mut self) -> Self {
-        self.clear = true;
-        self
+        Self { name: name.into(), media_type: media_type.into(), bytes: bytes.into() }
     }
 }
 
@@ -356,11 +347,7 @@ impl Building<'_> {
 
 impl NewAttachment {
     fn into_content(self) -> content::NewAttachment {
-        let mut attachment = content::NewAttachment::new(self.name, self.media_type, self.bytes.0);
-        if self.clear {
-            attachment.encryption = AttachmentEncryption::Never;
-        }
-        attachment
+        content::NewAttachment::new(self.name, self.media_type, self.bytes.0)
     }
 }
 
