@@ -10,6 +10,11 @@
 //! server.restart();
 //! ```
 
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub mod fuzz;
 
 use std::io::{BufRead as _, BufReader};

@@ -223,6 +223,9 @@ pub(crate) enum AuditCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertsCommand {
     /// Make a test authority with key pairs for an intermediary and named parties. Never for production.
+    ///
+    /// Standard output is the configuration that uses them, for `> rohrpost.toml`: the party called "intermediary", or the
+    /// first one, becomes the intermediary.
     Generate(GenerateArgs),
     /// Say what a certificate is and what it is good for.
     Inspect(InspectArgs),

@@ -41,6 +41,12 @@ fn made_certificates_are_good_for_their_use_and_a_configuration() {
     let checked = run(["config", "check", "--config", config.to_str().unwrap()]);
     assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
 
+    let to_file = directory.path().join("more").display().to_string();
+    let printed = run(["certs", "generate", "--bits", "2048", "--to", &to_file, "--party", "intermediary"]);
+    fs::write(&config, &printed.stdout).unwrap();
+    assert!(printed.stderr.contains("never for production"), "{}", printed.stderr);
+    assert_eq!(run(["config", "check", "--config", config.to_str().unwrap()]).code, 0, "{}", printed.stdout);
+
     let again = run(generate);
     assert_eq!(again.code, 2, "keys in use are not replaced");
     let other = directory.path().join("other").display().to_string();

@@ -20,16 +20,17 @@ pub(super) fn run(args: &GenerateArgs, output: Output) -> Result<()> {
     bar.finish_and_clear();
     let pki = made?;
     let intermediary = pki.parties.iter().find(|party| party.name == "intermediary").or_else(|| pki.parties.first());
-    let snippet = intermediary.map(|party| pki.config_snippet(party, absolute));
-    output
-        .result(&report(&args.to, &pki, snippet.as_deref()), || text(&args.to, &pki, intermediary, snippet.as_deref()))
+    let snippet = intermediary.map(|party| pki.config_snippet(party, absolute)).unwrap_or_default();
+    // Only the configuration goes to standard output, so that it can be sent to a file.
+    output.aside(&text(&args.to, &pki, intermediary));
+    output.result(&report(&args.to, &pki, &snippet), || snippet.clone())
 }
 
 fn pairs(pki: &TestPki) -> impl Iterator<Item = (&Party, &'static str, &Pair)> {
     pki.parties.iter().flat_map(|party| [(party, "cipher", &party.cipher), (party, "signature", &party.signature)])
 }
 
-fn report(directory: &Path, pki: &TestPki, snippet: Option<&str>) -> Value {
+fn report(directory: &Path, pki: &TestPki, snippet: &str) -> Value {
     let pairs = pairs(pki).map(|(party, purpose, pair)| {
         json!({
             "party": party.name,
@@ -49,7 +50,7 @@ fn report(directory: &Path, pki: &TestPki, snippet: Option<&str>) -> Value {
     })
 }
 
-fn text(directory: &Path, pki: &TestPki, intermediary: Option<&Party>, snippet: Option<&str>) -> String {
+fn text(directory: &Path, pki: &TestPki, intermediary: Option<&Party>) -> String {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let made = table(
         ["party", "purpose", "key", "certificate, to give away", "key pair (PKCS#12), to keep"],
@@ -67,11 +68,10 @@ fn text(directory: &Path, pki: &TestPki, intermediary: Option<&Party>, snippet: 
         stamp(pki.root.not_after()),
         name(&pki.pin_file),
     );
-    if let (Some(intermediary), Some(snippet)) = (intermediary, snippet) {
+    if let Some(party) = intermediary {
         text.push_str(&format!(
-            "\nTo let {} be an intermediary, put this into a rohrpost.toml and start `rohrpost serve --config rohrpost.toml`:\n\n\
-             {snippet}",
-            intermediary.name
+            "\nThe configuration that makes {} the intermediary, complete with the defaults (`rohrpost config print-default`):\n",
+            party.name
         ));
     }
     text
