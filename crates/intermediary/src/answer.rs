@@ -1,6 +1,7 @@
 //! From what came of an order to the bytes of the answer (OSCI-Transport 1.2, responses): feedback, control block, what is
 //! handed out; signed if the request was, sealed if the request was.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use rohrpost_crypto::{Digest, DigestAlgorithm};
@@ -47,9 +48,9 @@ pub(crate) fn answer(
     mut entrance: Entrance<'_>,
     done: Done,
     judgement: &Judgement,
+    recipient: Option<Recipient>,
     now: OffsetDateTime,
 ) -> Result<Handled, Stop> {
-    let recipient = recipient(received, &entrance)?;
     let feedback = feedback(received, &entrance, &done, judgement);
     let header = ResponseHeader {
         control: entrance.control(Challenge::from_random(intermediary.random())),
@@ -65,7 +66,7 @@ pub(crate) fn answer(
         _ => None,
     };
     let outgoing = compose(&received.request, header, feedback, done.hand_out, now)?;
-    let answer = intermediary.write(received, &outgoing, recipient, signer_id.as_deref())?;
+    let answer = intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref())?;
     if let Some(id) = handed_out {
         intermediary.parts.store.mark_forwarded(&id, now).map_err(Stop::internal)?;
         if let Some(dialog) = entrance.dialog() {
@@ -77,15 +78,22 @@ pub(crate) fn answer(
     Ok(Handled { answer, order: received.request.message_type().name(), outcome, codes })
 }
 
-/// Whom the answer is sealed for: the client of this request, or of its dialog.
-fn recipient(received: &Received, entrance: &Entrance<'_>) -> Result<Option<Certificate>, Stop> {
-    if !received.is_encrypted() {
-        return Ok(None);
-    }
-    let sent = received.request.header().certificates.first(CertificateRole::Originator, CertificateUse::Cipher);
+/// Whom the answer is sealed for: the client of this request, or of its dialog. To be known before the order is executed: what is
+/// answered with a fault must not have happened.
+///
+/// # Errors
+/// If there is no certificate, or none that can be encrypted for.
+pub(crate) fn recipient(received: &Received, entrance: &Entrance<'_>) -> Result<Option<Recipient>, Stop> {
+    let Some(protection) = received.opened().protection() else { return Ok(None) };
+    let header = received.request.header();
+    let sent = header.certificates.first(CertificateRole::Originator, CertificateUse::Cipher);
     let der = sent.map(|entry| Arc::from(entry.der.as_slice())).or_else(|| entrance.client());
     let der = der.ok_or_else(no_client_certificate)?;
-    Certificate::from_der(&der).map(Some).map_err(|error| Stop::new(Code::ClientCipherCertificateCheckFailed, error))
+    let unusable = |cause: Box<dyn Error + Send + Sync>| Stop::new(Code::ClientCipherCertificateCheckFailed, cause);
+    let certificate = Certificate::from_der(&der).map_err(|error| unusable(error.into()))?;
+    let recipient = Recipient { certificate, encryption: protection.encryption.for_answer(header.features.as_ref()) };
+    recipient.check().map_err(|error| unusable(error.into()))?;
+    Ok(Some(recipient))
 }
 
 fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement: &Judgement) -> Feedback {
@@ -193,7 +201,7 @@ impl Intermediary {
         &self,
         received: &Received,
         outgoing: &Outgoing,
-        recipient: Option<Certificate>,
+        recipient: Option<&Recipient>,
         signer_id: Option<&str>,
     ) -> Result<Spool, Stop> {
         let pair = self.parts.keys.signature().filter(|_| received.verified.is_signed());
@@ -203,12 +211,8 @@ impl Intermediary {
             certificate_id: signer_id,
             digest: DigestAlgorithm::Sha256,
         });
-        let recipient = received.opened().protection().zip(recipient).map(|(protection, certificate)| Recipient {
-            certificate,
-            encryption: protection.encryption.for_answer(received.request.header().features.as_ref()),
-        });
         let parts = &self.parts;
-        let answer = seal(outgoing, signing.as_ref(), recipient.as_ref(), &parts.spools, parts.random.as_ref());
+        let answer = seal(outgoing, signing.as_ref(), recipient, &parts.spools, parts.random.as_ref());
         if signing.is_some() {
             self.counters.signed();
         }

@@ -62,6 +62,14 @@ impl Stop {
         Self { code, cause: cause.into() }
     }
 
+    /// The same, told as a failure to decrypt, unless it is our own failure.
+    fn veiled(self) -> Self {
+        match self.code {
+            Code::InternalError => self,
+            _ => Self { code: Code::Undecryptable, ..self },
+        }
+    }
+
     /// Our own failure.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::InternalError, cause)
@@ -120,21 +128,32 @@ impl Intermediary {
         let now = context.now;
         let read = self.open_and_read(request, now)?;
         *order = read.envelope().message_type().name();
-        let request = Request::parse(read.envelope()).map_err(refuse_message)?;
-        *language = self.language(&request);
+        // The plaintext of a cipher without authentication (CBC) may be anything that somebody wants to learn about. Until its
+        // signature holds, every refusal looks as if it could not be decrypted.
+        let unproven = read.opened().is_unauthenticated();
+        let veil = |stop: Stop| if unproven { stop.veiled() } else { stop };
+        let request = Request::parse(read.envelope()).map_err(|error| veil(refuse_message(error)))?;
+        let desired = self.language(&request);
+        if !unproven {
+            *language = desired;
+        }
         if matches!(request, Request::StoreDelivery(_)) && !read.envelope().reserved_ids().is_empty() {
-            return Err(Stop::new(Code::NotAMessage, "the content uses Ids of our own header blocks"));
+            return Err(veil(Stop::new(Code::NotAMessage, "the content uses Ids of our own header blocks")));
         }
         let encrypted = read.opened().protection().is_some();
         let mut shared = None;
-        let entrance = match self.enter(&request, encrypted, now, &mut shared)? {
+        let entrance = match self.enter(&request, encrypted, now, &mut shared).map_err(veil)? {
             Entered::Proceed(entrance) => entrance,
             Entered::Again(answer) => {
                 return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: Vec::new() });
             }
         };
         let verified = self.verify(read, &entrance, now);
-        let received = Received { verified, request, language: *language };
+        if unproven && let SignatureState::Refused(refusal) = verified.signature() {
+            return Err(Stop::new(Code::Undecryptable, refusal.to_string()));
+        }
+        *language = desired;
+        let received = Received { verified, request, language: desired };
         self.execute(received, entrance, context)
     }
 
@@ -157,6 +176,7 @@ impl Intermediary {
     /// Executes the order, unless its signature forbids, and answers it.
     fn execute(&self, received: Received, mut entrance: Entrance<'_>, context: &Context) -> Result<Handled, Stop> {
         let judged = self.judge(&received, context.now)?;
+        let recipient = answer::recipient(&received, &entrance)?;
         let refusal = self.signature_refusal(&received).or(judged.refusal);
         let order = orders::Order {
             intermediary: self,
@@ -173,7 +193,7 @@ impl Intermediary {
             }
         };
         self.note_refusal(&received, &done, context)?;
-        answer::answer(self, &received, entrance, done, &judged, context.now)
+        answer::answer(self, &received, entrance, done, &judged, recipient, context.now)
     }
 
     /// The code that a missing, incomplete or wrong signature costs.

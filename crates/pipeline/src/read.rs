@@ -26,6 +26,9 @@ pub enum ReadError {
     /// The envelope is malformed, of unknown type, or beyond a limit.
     #[error("the envelope cannot be read")]
     Envelope(#[source] EnvelopeError),
+    /// It says that it is encrypted, but its outer envelope is no acceptable XML.
+    #[error("the envelope of the encrypted message is not acceptable XML")]
+    Outer,
     /// The plaintext of an unauthenticated cipher makes no sense. Not told apart from any other failure to decrypt.
     #[error("the message cannot be decrypted")]
     Undecryptable,
@@ -38,7 +41,7 @@ impl ReadError {
             Self::Undecryptable => Code::Undecryptable,
             Self::Envelope(EnvelopeError::Sealed) => Code::NotAnOrder,
             Self::Envelope(EnvelopeError::Xml(XmlError::Input(_))) => Code::InternalError,
-            Self::Envelope(_) => Code::NotAMessage,
+            Self::Outer | Self::Envelope(_) => Code::NotAMessage,
         }
     }
 }
@@ -54,6 +57,8 @@ pub fn read(opened: Opened, limits: &Limits) -> Result<Read, ReadError> {
     match Envelope::read(part, limits) {
         Ok(envelope) => Ok(Read { opened, envelope }),
         Err(_) if opened.is_unauthenticated() => Err(ReadError::Undecryptable),
+        // Otherwise it would have been opened.
+        Err(EnvelopeError::Sealed) if opened.protection().is_none() => Err(ReadError::Outer),
         Err(error) => Err(ReadError::Envelope(error)),
     }
 }

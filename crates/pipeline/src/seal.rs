@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rohrpost_crypto::{BlockCipher, Random};
+use rohrpost_crypto::{BlockCipher, KeyKind, Random};
 use rohrpost_osci::algorithms::Encryption;
 use rohrpost_osci::compose::{ComposeError, Outgoing, Signing};
 use rohrpost_osci::encrypted::{self, EncryptedWriter};
@@ -19,6 +19,20 @@ pub struct Recipient {
     pub certificate: Certificate,
     /// The algorithms. A cipher that is only read (CBC) is replaced by AES-256-GCM.
     pub encryption: Encryption,
+}
+
+impl Recipient {
+    /// Whether the certificate can be encrypted for: before anything is done that only an encrypted answer can tell of.
+    ///
+    /// # Errors
+    /// [`SealError::Recipient`] if its key is no RSA key of 2048 to 8192 bits.
+    pub fn check(&self) -> Result<(), SealError> {
+        let kind = self.certificate.public_key().map_err(|_| SealError::Recipient)?.kind();
+        match kind {
+            KeyKind::Rsa { bits: 2048..=8192 } => Ok(()),
+            _ => Err(SealError::Recipient),
+        }
+    }
 }
 
 /// Why a message could not be written.

@@ -64,7 +64,11 @@ fn delivery(
     };
     let addressee = certificate(CertificateRole::Addressee, CertificateUse::Cipher)
         .ok_or_else(|| Stop::new(Code::NotAMessage, "no cipher certificate of the addressee"))?;
-    let attachments = attachments(order.received).map_err(Stop::internal)?;
+    let attachments = attachments(order.received).map_err(|error| match error.kind() {
+        // Malformed base64: the sender's fault.
+        io::ErrorKind::InvalidData => Stop::new(Code::NotAMessage, error),
+        _ => Stop::internal(error),
+    })?;
     let mut delivery = Delivery::new(message_id.clone(), addressee, order.context.now, body(opened)?);
     delivery.originator = certificate(CertificateRole::Originator, CertificateUse::Cipher);
     delivery.subject.clone_from(&request.subject);

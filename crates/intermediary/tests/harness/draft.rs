@@ -93,6 +93,12 @@ impl Draft {
         self.blocks.iter_mut().find(|block| block.id == id).unwrap_or_else(|| panic!("no block {id}"))
     }
 
+    /// The text of the block with this `Id`.
+    pub fn block_text(&self, id: &str) -> &str {
+        let block = self.blocks.iter().find(|block| block.id == id);
+        &block.unwrap_or_else(|| panic!("no block {id}")).text
+    }
+
     /// Puts other text into the place of some text of a block.
     pub fn replace(&mut self, id: &str, from: &str, to: &str) {
         let text = &mut self.block(id).text;
