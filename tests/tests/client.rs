@@ -270,6 +270,8 @@ fn commands_send_fetch_and_list() {
     assert_eq!(code, 0, "{first}");
     let id = first["message_id"].as_str().unwrap();
     assert_eq!(first["repeated"], false);
+    let (code, again) = desk.run("send", "alice", &[&base[..], &sealed, &["--message-id", id]].concat());
+    assert_eq!((code, again["message_id"].as_str(), again["repeated"].as_bool()), (0, Some(id), Some(true)), "{again}");
 
     let mut piped = desk.command("send", "alice", &["--to", &bob, "--content", "-"]);
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

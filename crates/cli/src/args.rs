@@ -117,6 +117,9 @@ pub(crate) struct SendArgs {
     /// Subject, readable for the intermediary.
     #[arg(long)]
     pub(crate) subject: Option<String>,
+    /// Go on with this message id instead of asking for one: to send again what got no answer. It is stored once at most.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message_id: Option<String>,
     /// File with the content; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) content: PathBuf,

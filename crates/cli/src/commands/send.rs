@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use rohrpost_client::{Bytes, NewAttachment, NewContainer, Shipment};
+use rohrpost_osci::ids::MessageId;
 use serde_json::json;
 
 use super::party;
@@ -50,11 +51,16 @@ fn shipment(args: &SendArgs) -> Result<Shipment> {
     for file in &args.readers {
         container = container.sealed_for(keys::certificate(file)?);
     }
-    let shipment = Shipment::to(keys::certificate(&args.to)?).with_container(container);
-    Ok(match &args.subject {
-        Some(subject) => shipment.with_subject(subject),
-        None => shipment,
-    })
+    let mut shipment = Shipment::to(keys::certificate(&args.to)?).with_container(container);
+    if let Some(subject) = &args.subject {
+        shipment = shipment.with_subject(subject);
+    }
+    if let Some(id) = &args.message_id {
+        let id = MessageId::new(id)
+            .with_context(|| Failure::new(Kind::Configuration, format!("--message-id cannot be {id:?}")))?;
+        shipment = shipment.with_message_id(id);
+    }
+    Ok(shipment)
 }
 
 fn content(file: &Path) -> Result<Bytes> {
