@@ -17,7 +17,7 @@ pub struct Readme;
 
 pub mod fuzz;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
