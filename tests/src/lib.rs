@@ -16,6 +16,7 @@
 pub struct Readme;
 
 pub mod fuzz;
+pub mod load;
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};

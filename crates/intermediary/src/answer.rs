@@ -167,8 +167,10 @@ fn handed_out(
     let mut card = delivery.card;
     card.received = None;
     if card.forwarded.is_none() {
-        card.forwarded = Some(now);
-        card.modified = now;
+        // As the store will note it: never before the acceptance, nor does the card's last change go back.
+        let at = now.max(card.created);
+        card.forwarded = Some(at);
+        card.modified = card.modified.max(at);
     }
     let content = &delivery.content;
     let package = OutContent::kept(Arc::clone(&delivery.body), content.range.clone(), &content.namespaces);

@@ -39,7 +39,8 @@ pub trait Store: Send + Sync {
 
     /// Notes that a delivery was handed out and returns its card; nothing if there is no such card.
     ///
-    /// The first time counts: if the card has the stamp already, nothing changes.
+    /// The first time counts: if the card has the stamp already, nothing changes. The stamps of a card never go back: a time
+    /// before the acceptance becomes that of the acceptance.
     ///
     /// # Errors
     /// If the storage fails.
@@ -47,7 +48,7 @@ pub trait Store: Send + Sync {
 
     /// Notes that deliveries were acknowledged, all or none, and returns how many had not been before.
     ///
-    /// The first time counts; unknown ids are skipped.
+    /// The first time counts; unknown ids are skipped. A time before that of the hand-out becomes that of the hand-out.
     ///
     /// # Errors
     /// If the storage fails.

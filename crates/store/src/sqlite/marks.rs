@@ -23,6 +23,8 @@ pub(super) fn forwarded(
         if row.card.forwarded.is_some() {
             return Ok(Some(row.card));
         }
+        // The request that hands out may have begun a moment before the delivery was accepted.
+        let at = at.max(row.card.created);
         update(
             batch.connection,
             "UPDATE card SET forwarded = ?2, modified = max(modified, ?2) WHERE seq = ?1",
@@ -53,6 +55,7 @@ fn receive(batch: &mut Batch<'_>, message_id: &MessageId, at: OffsetDateTime) ->
     if row.card.received.is_some() {
         return Ok(false);
     }
+    let at = at.max(row.card.forwarded.unwrap_or(row.card.created));
     update(batch.connection, "UPDATE card SET received = ?2, modified = max(modified, ?2) WHERE seq = ?1", &row, at)?;
     if row.state == WAITING {
         leave_mailbox(batch.connection, &row, KEPT)?;

@@ -198,8 +198,9 @@ fn live(fixture: &Fixture, steps: &[Step]) -> Model {
             Step::Forward { message, at: time } => {
                 store.mark_forwarded(&id(format!("m{message}")), at(*time)).unwrap();
                 if let Some(card) = model.0.get_mut(*message).filter(|card| card.forwarded.is_none()) {
-                    card.forwarded = Some(at(*time));
-                    card.modified = card.modified.max(at(*time));
+                    let time = at(*time).max(card.created);
+                    card.forwarded = Some(time);
+                    card.modified = card.modified.max(time);
                 }
             }
             Step::Receive { messages, at: time } => {
@@ -207,8 +208,9 @@ fn live(fixture: &Fixture, steps: &[Step]) -> Model {
                 store.mark_received(&ids, at(*time)).unwrap();
                 for message in messages {
                     if let Some(card) = model.0.get_mut(*message).filter(|card| card.received.is_none()) {
-                        card.received = Some(at(*time));
-                        card.modified = card.modified.max(at(*time));
+                        let time = at(*time).max(card.forwarded.unwrap_or(card.created));
+                        card.received = Some(time);
+                        card.modified = card.modified.max(time);
                     }
                 }
             }

@@ -203,7 +203,11 @@ pub(crate) fn a_clock_that_goes_back_does_not_turn_back_the_card(open: Open) {
     let fixture = Fixture::new(open);
     accept(&fixture, "a", 100);
     let card = fixture.store().mark_forwarded(&id("a"), at(50)).unwrap().unwrap();
-    assert_eq!((card.forwarded, card.modified), (Some(at(50)), at(100)));
+    assert_eq!((card.forwarded, card.modified), (Some(at(100)), at(100)));
+    assert_eq!(fixture.store().mark_received(&[id("a")], at(40)).unwrap(), 1);
+    let card = fixture.store().card(&id("a")).unwrap().unwrap();
+    assert_eq!((card.received, card.modified), (Some(at(100)), at(100)));
+    assert!(fixture.log().iter().all(|leaf| leaf.time == at(100)), "the log says what the card says");
 }
 
 pub(crate) fn mailboxes_have_limits(open: Open) {
