@@ -31,7 +31,7 @@ use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_tests::load::{Numbers, Parcel, Person, client, config, fixed_port, quick_keys, runtime};
 use rohrpost_tests::{Server, binary};
 
-const KILLS: u64 = 12;
+const KILLS: u64 = 10;
 const SENDERS: usize = 3;
 const MAILBOXES: usize = 2;
 
@@ -62,7 +62,7 @@ fn killed_under_load_it_loses_and_doubles_nothing() {
         scope.spawn(move || read_cards(scene, readers, stop));
         for round in 0..kills {
             let before = scene.ledger.stored();
-            wait_until(|| scene.ledger.stored() >= before + 3, "deliveries are stored again");
+            wait_until(|| scene.ledger.stored() >= before + 2, "deliveries are stored again");
             auditor.keep_checkpoint(&server);
             thread::sleep(Duration::from_millis(numbers.below(700)));
             server.kill();
