@@ -31,17 +31,17 @@ use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_tests::load::{Numbers, Parcel, Person, client, config, fixed_port, quick_keys, runtime};
 use rohrpost_tests::{Server, binary};
 
-const KILLS: u64 = 10;
+const KILLS: u64 = 16;
 const SENDERS: usize = 3;
 const MAILBOXES: usize = 2;
 
 #[test]
 fn killed_under_load_it_loses_and_doubles_nothing() {
-    let began = Instant::now();
     let kills = std::env::var("ROHRPOST_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let mut numbers = Numbers::new(Numbers::seed("ROHRPOST_KILL_SEED"));
     let (listen, url) = fixed_port(&mut numbers);
     let mut server = start(&[listen, "log.level=warn".to_owned()]);
+    let began = Instant::now();
     let spools = tempfile::tempdir().unwrap();
     let scene = Scene::new(url, SpoolDir::new(spools.path()), SENDERS, MAILBOXES);
     let mut auditor = Auditor::new(&server);
