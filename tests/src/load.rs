@@ -9,16 +9,23 @@ use std::time::Duration;
 
 use rohrpost_client::{Bytes, Client, Clock, Config, Contents, NewAttachment, NewContainer, Retries, Shipment, stream};
 use rohrpost_crypto::{PrivateKey, SignatureAlgorithm, SystemRandom};
+use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_osci::content::Content;
 use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::keyring::{CipherPair, KeyRing, SignaturePair};
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::issue::{Authority, Name, Template, Validity};
 use rohrpost_pki::{Certificate, KeyEntry, pem};
+use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::runtime::Runtime;
 
 use crate::certs_test;
+
+/// The time.
+pub fn now() -> OffsetDateTime {
+    SystemClock.now()
+}
 
 /// A sequence of numbers that follows from a seed (SplitMix64). Not for secrets.
 #[derive(Debug, Clone)]
@@ -49,7 +56,7 @@ impl Numbers {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
@@ -57,12 +64,12 @@ impl Numbers {
     /// A sequence of its own that follows from this one.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.draw())
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.draw() % end
     }
 
     /// True once in `n` times.
@@ -234,7 +241,7 @@ pub fn fixed_port(numbers: &mut Numbers) -> (String, String) {
 /// A client of an intermediary with the keys of [`quick_keys`], to be changed before use. It asks again quickly and does
 /// not give up for a minute.
 pub fn config(url: &str, person: &Person, spools: SpoolDir) -> Config {
-    let clock = Clock::new(time::OffsetDateTime::now_utc);
+    let clock = Clock::new(now);
     let mut config = Config::new(url, certificate("intermediary-2048-cipher"), person.keys(), spools, clock);
     config.intermediary_signature = Some(certificate("intermediary-2048-signature"));
     let (first_pause, longest_pause) = (Duration::from_millis(10), Duration::from_millis(200));
@@ -272,7 +279,7 @@ pub struct Parcel {
 impl Parcel {
     /// A small one, which a store keeps in its database, or one that it keeps in a file.
     pub fn any(numbers: &mut Numbers) -> Self {
-        let (seed, small) = (numbers.next(), numbers.below(4_000));
+        let (seed, small) = (numbers.draw(), numbers.below(4_000));
         let large = 80_000 + numbers.below(120_000);
         match numbers.below(6) {
             0 => Self { seed, data: large, attachment: None },

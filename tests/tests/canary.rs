@@ -167,7 +167,7 @@ impl Scene {
     }
 
     fn store(&self, flock: &mut Flock, sealed: bool) -> String {
-        let attachment = [&flock.hatch("file").bytes()[..], &[b'x'; 100_000]].concat();
+        let attachment = [flock.hatch("file").bytes(), &[b'x'; 100_000]].concat();
         let name = format!("{} ü.txt", flock.hatch("file name").text());
         let mut container = NewContainer::new()
             .data(format!("<note>{}</note>", flock.hatch("content").text()))

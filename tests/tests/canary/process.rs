@@ -10,6 +10,7 @@ use rohrpost_client::Clock;
 use rohrpost_client::transport::{Timeouts, Transport, TransportError};
 use rohrpost_osci::source::read_range;
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
+use rohrpost_tests::load::now;
 use rohrpost_tests::{Server, binary};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -76,7 +77,7 @@ impl Process {
         request: &Spool,
         spools: &SpoolDir,
     ) -> Result<Vec<u8>, TransportError> {
-        let clock = Clock::new(time::OffsetDateTime::now_utc);
+        let clock = Clock::new(now);
         let transport = Transport::new(None, Timeouts::default(), &clock).unwrap();
         let answer = runtime.block_on(transport.post(&self.http_url().parse().unwrap(), request, spools, None))?.body;
         Ok(read_range(&answer, 0..answer.len()).unwrap())

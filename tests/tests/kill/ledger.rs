@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use rohrpost_client::Stored;
 use rohrpost_osci::card::{ProcessCard, ProcessCardBundle, Timestamp};
-use rohrpost_tests::load::Parcel;
+use rohrpost_tests::load::{Parcel, now};
 use time::OffsetDateTime;
 
 /// All deliveries, by message id.
@@ -105,7 +105,7 @@ impl Ledger {
         let entry = Entry {
             parcel,
             to,
-            asked: whole_milliseconds(OffsetDateTime::now_utc()),
+            asked: whole_milliseconds(now()),
             acknowledged: None,
             repeated: false,
             handed_out: 0,
@@ -122,12 +122,12 @@ impl Ledger {
         let mut entries = self.lock();
         let entry = entries.get_mut(id).unwrap();
         entry.repeated |= stored.repeated && entry.acknowledged.is_none();
-        entry.acknowledged.get_or_insert_with(OffsetDateTime::now_utc);
+        entry.acknowledged.get_or_insert_with(now);
     }
 
     /// A card was seen by a request that began when `before` was known.
     pub fn see(&self, id: &str, card: &ProcessCardBundle, before: &Stamps) {
-        let now = OffsetDateTime::now_utc();
+        let at = now();
         let stamps = Stamps::of(&card.card);
         let mut entries = self.lock();
         let entry = entries.get_mut(id).unwrap_or_else(|| panic!("nobody ever sent {id}"));
@@ -135,7 +135,7 @@ impl Ledger {
         assert!(before.can_become(&stamps), "the card of {id} was {before:?} and is {stamps:?}");
         assert!(stamps.is_in_order(), "{id}: {stamps:?}");
         assert!(stamps.created >= Some(entry.asked), "{id} was accepted before it was sent");
-        assert!(stamps.modified <= Some(now), "the card of {id} is of the future");
+        assert!(stamps.modified <= Some(at), "the card of {id} is of the future");
         assert!(entry.acknowledged.is_none_or(|at| stamps.created <= Some(at)), "{id}: created after acknowledgement");
         // Others may have seen a later state meanwhile.
         if entry.seen.can_become(&stamps) {
