@@ -1,4 +1,4 @@
-//! The configuration: what was written ([`raw`]), layer upon layer ([`layers`]), becomes what it means ([`Config`]):
+//! The configuration: what was written ([`mod@raw`]), layer upon layer ([`layers`]), becomes what it means ([`Config`]):
 //! validated, typed, every file it names read. Nothing behind this module sees raw input.
 
 mod examine;
