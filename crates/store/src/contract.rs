@@ -60,7 +60,8 @@ pub trait Store: Send + Sync {
     /// If the storage fails.
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError>;
 
-    /// The cards a rule selects among those of deliveries from or to the requester, oldest first, at most `limit`.
+    /// The cards a rule selects among those of deliveries from or to the requester, oldest first, at most `limit`, and no more
+    /// than some megabytes of them unless a single one is larger.
     ///
     /// # Errors
     /// If the storage fails.

@@ -181,12 +181,6 @@ pub struct StoredDelivery {
     pub more: bool,
 }
 
-impl Card {
-    pub(crate) fn concerns(&self, requester: &Fingerprint) -> bool {
-        self.addressee == *requester || self.originator.as_ref() == Some(requester)
-    }
-}
-
 impl fmt::Debug for BodySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

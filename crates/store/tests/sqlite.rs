@@ -38,6 +38,7 @@ run! {
     cards:
         only_participants_see_a_card,
         a_page_says_whether_there_is_more,
+        a_page_is_bounded_whatever_the_cards_hold,
         since_the_last_change,
         selection_is_that_of_the_naive_model;
     log:

@@ -1,13 +1,20 @@
 //! Selects cards.
 
 use rohrpost_audit::Fingerprint;
-use rusqlite::{Connection, params};
+use rohrpost_osci::ids::MessageId;
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::rows::{self, CardRow};
 use super::schema::failed;
 use crate::error::StorageError;
 use crate::rules::{CardPage, CardRole, CardRule, CardSelection};
 use crate::stamp;
+
+/// Bytes of subjects and inspections in one page at most; a larger card is a page of its own. Senders decide how long they are.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Time and number of a card, by which cards are put in order before any of them is read as a whole.
+type Place = (i64, i64);
 
 pub(super) fn cards(
     connection: &Connection,
@@ -18,33 +25,58 @@ pub(super) fn cards(
     let transaction = connection.unchecked_transaction().map_err(failed("begin reading"))?;
     // One more than wanted tells whether there are more.
     let wanted = limit.saturating_add(1);
-    let mut found = match rule.selection {
-        CardSelection::Ids(_) => by_ids(&transaction, requester, rule)?,
+    let found = match rule.selection {
+        CardSelection::Ids(message_ids) => by_ids(&transaction, requester, rule, message_ids)?,
         _ => by_index(&transaction, requester, rule, wanted)?,
     };
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok(CardPage { cards: found.into_iter().map(|row| row.card).collect(), more })
+    let mut page = CardPage { cards: Vec::new(), more: found.len() > limit };
+    let mut bytes = 0;
+    for (_, seq) in found.into_iter().take(limit) {
+        let Some(CardRow { card, .. }) = rows::by_seq(&transaction, seq)? else { continue };
+        bytes += card.inspections.len() + card.subject.as_ref().map_or(0, String::len);
+        if bytes > PAGE_BYTES && !page.cards.is_empty() {
+            page.more = true;
+            break;
+        }
+        page.cards.push(card);
+    }
+    Ok(page)
 }
 
-fn by_ids(connection: &Connection, requester: &Fingerprint, rule: &CardRule<'_>) -> Result<Vec<CardRow>, StorageError> {
-    let CardSelection::Ids(message_ids) = rule.selection else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for message_id in message_ids {
-        found.extend(rows::by_id(connection, message_id)?.filter(|row| matches(row, requester, rule)));
-    }
-    found.sort_by_key(|row| (row.card.created, row.seq));
-    found.dedup_by_key(|row| row.seq);
+fn by_ids(
+    connection: &Connection,
+    requester: &Fingerprint,
+    rule: &CardRule<'_>,
+    message_ids: &[MessageId],
+) -> Result<Vec<Place>, StorageError> {
+    let sql = one_of(rule.role, rule.no_reception);
+    let search = || {
+        let mut select = connection.prepare_cached(&sql)?;
+        let mut found = Vec::new();
+        for message_id in message_ids {
+            let place = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            found.extend(select.query_row(params![message_id.as_str(), requester.as_bytes()], place).optional()?);
+        }
+        Ok(found)
+    };
+    let mut found: Vec<Place> = search().map_err(failed("select cards"))?;
+    found.sort_unstable();
+    found.dedup();
     Ok(found)
 }
 
-fn matches(row: &CardRow, requester: &Fingerprint, rule: &CardRule<'_>) -> bool {
-    let role = match rule.role {
-        CardRole::Any => row.card.concerns(requester),
-        CardRole::Addressee => row.card.addressee == *requester,
-        CardRole::Originator => row.card.originator.as_ref() == Some(requester),
+/// The card of a message, if the requester played its part.
+pub(super) fn one_of(role: CardRole, no_reception: bool) -> String {
+    let part = match role {
+        CardRole::Any => "(addressee = ?2 OR originator = ?2)",
+        CardRole::Addressee => "addressee = ?2",
+        CardRole::Originator => "originator = ?2",
     };
-    role && !(rule.no_reception && row.card.received.is_some())
+    format!("SELECT created, seq FROM card WHERE message_id = ?1 AND {part} {}", unreceived(no_reception))
+}
+
+fn unreceived(wanted: bool) -> &'static str {
+    if wanted { "AND received IS NULL" } else { "" }
 }
 
 /// Walks the index of each role in order, takes as many as are wanted from each, and merges.
@@ -53,7 +85,7 @@ fn by_index(
     requester: &Fingerprint,
     rule: &CardRule<'_>,
     wanted: usize,
-) -> Result<Vec<CardRow>, StorageError> {
+) -> Result<Vec<Place>, StorageError> {
     let (column, since) = match rule.selection {
         CardSelection::AcceptedSince(time) => ("created", stamp::to_millis(time)),
         CardSelection::ModifiedSince(time) => ("modified", stamp::to_millis(time)),
@@ -65,7 +97,7 @@ fn by_index(
         CardRole::Originator => &["originator"],
     };
     let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let mut found: Vec<(i64, i64)> = Vec::new();
+    let mut found: Vec<Place> = Vec::new();
     for role in roles {
         let sql = in_order(column, role, rule.no_reception);
         let search = || {
@@ -79,14 +111,13 @@ fn by_index(
     found.sort_unstable();
     found.dedup();
     found.truncate(wanted);
-    found.into_iter().filter_map(|(_, seq)| rows::by_seq(connection, seq).transpose()).collect()
+    Ok(found)
 }
 
 /// The first cards of a role in the order of a column, answered by one index from front to back.
 pub(super) fn in_order(column: &str, role: &str, no_reception: bool) -> String {
-    let unreceived = if no_reception { "AND received IS NULL" } else { "" };
     format!(
-        "SELECT {column}, seq FROM card WHERE {role} = ?1 AND {column} >= ?2 {unreceived} \
-         ORDER BY {column}, seq LIMIT ?3"
+        "SELECT {column}, seq FROM card WHERE {role} = ?1 AND {column} >= ?2 {} ORDER BY {column}, seq LIMIT ?3",
+        unreceived(no_reception)
     )
 }

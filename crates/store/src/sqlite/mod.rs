@@ -311,6 +311,7 @@ fn recover(connection: &Connection, bodies: &Bodies) -> Result<Recovery, Storage
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::CardRole;
 
     /// What SQLite does for a query, step by step.
     fn plan(connection: &Connection, sql: &str) -> String {
@@ -330,6 +331,9 @@ mod tests {
             (accept::IS_USED.to_owned(), "sqlite_autoindex_card_1"),
         ];
         for no_reception in [false, true] {
+            for role in [CardRole::Any, CardRole::Addressee, CardRole::Originator] {
+                expected.push((cards::one_of(role, no_reception), "sqlite_autoindex_card_1"));
+            }
             for (column, role, index) in [
                 ("created", "addressee", "card_to "),
                 ("modified", "addressee", "card_to_modified"),

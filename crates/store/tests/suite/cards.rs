@@ -55,6 +55,38 @@ pub(crate) fn a_page_says_whether_there_is_more(open: Open) {
     assert!(fixture.store().cards(&person("bob"), &CardRule::ALL, usize::MAX).is_ok());
 }
 
+pub(crate) fn a_page_is_bounded_whatever_the_cards_hold(open: Open) {
+    let fixture = Fixture::new(open);
+    let heavy = |name: &str, seconds, megabytes: usize| {
+        let mut delivery = delivery(name, seconds);
+        delivery.inspections = "x".repeat(megabytes << 20);
+        fixture.store().accept(delivery).unwrap();
+    };
+    heavy("huge", 0, 6);
+    (1..8).for_each(|number| heavy(&format!("m{number}"), number, 1));
+    let all: Vec<_> = (1..8).map(|number| id(format!("m{number}"))).collect();
+    for (selection, expected) in [
+        (CardSelection::All, vec!["huge"]),
+        (CardSelection::AcceptedSince(at(1)), vec!["m1", "m2", "m3"]),
+        (CardSelection::Ids(&all), vec!["m1", "m2", "m3"]),
+        (CardSelection::ModifiedSince(at(6)), vec!["m6", "m7"]),
+    ] {
+        let page = fixture.store().cards(&person("bob"), &rule(selection, CardRole::Any, false), 10).unwrap();
+        assert_eq!((names(&page), page.more), (expected.clone(), expected.len() != 2));
+    }
+    // Asking for one card many times costs as much as asking once.
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().to_owned();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    let before = peak();
+    let repeated = vec![id("m1"); 500];
+    let by_id = rule(CardSelection::Ids(&repeated), CardRole::Any, false);
+    assert_eq!(names(&fixture.store().cards(&person("bob"), &by_id, 10).unwrap()), ["m1"]);
+    assert!(peak() - before < 200 << 20, "{} bytes", peak() - before);
+}
+
 pub(crate) fn since_the_last_change(open: Open) {
     let fixture = Fixture::new(open);
     for number in 0..4 {
