@@ -31,7 +31,7 @@ fn entry(element: &str, id: &str) -> String {
 }
 
 fn read(text: &str) -> Result<Envelope, EnvelopeError> {
-    Envelope::read(text.as_bytes(), &Limits::default())
+    Envelope::read(text.as_bytes(), &Limits::for_handing_on())
 }
 
 fn readers(count: usize) -> String {

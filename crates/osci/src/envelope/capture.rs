@@ -51,14 +51,18 @@ pub(super) fn is_full(error: &XmlError) -> bool {
     matches!(error, XmlError::Output(inner) if inner.kind() == io::ErrorKind::QuotaExceeded)
 }
 
-/// Hashes, if there is anything to hash for.
-pub(super) struct Hashing(pub(super) Option<Hasher>);
+/// Counts, and hashes if there is anything to hash for.
+pub(super) struct Hashing {
+    pub(super) hasher: Option<Hasher>,
+    pub(super) bytes: u64,
+}
 
 impl Write for Hashing {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if let Some(hasher) = &mut self.0 {
+        if let Some(hasher) = &mut self.hasher {
             hasher.update(data);
         }
+        self.bytes += data.len() as u64;
         Ok(data.len())
     }
 

@@ -102,6 +102,8 @@ pub struct Body {
     pub digest: Option<(DigestAlgorithm, Digest)>,
     /// What it holds.
     pub content: BodyContent,
+    /// Bytes of its canonical form, which may be several times as many as were read.
+    pub canonical_bytes: u64,
     saw_gt: bool,
 }
 
@@ -142,15 +144,34 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 4 MiB and 64 blocks of header, 16 MiB of kept body.
+    /// 16 MiB and 72 blocks of header, 16 MiB of kept body.
     fn default() -> Self {
         Self {
             xml: reader::Limits::default(),
             signature: dsig::Limits::default(),
-            header_bytes: 4 << 20,
-            header_blocks: 64,
+            header_bytes: 16 << 20,
+            header_blocks: 72,
             body_bytes: 16 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// Narrower bounds for whoever hands on what it reads: written canonically, and together with blocks, certificates, card and
+    /// signature of an answer, it is within the default. What nobody could read must not get into a mailbox.
+    pub fn for_handing_on() -> Self {
+        let mut limits = Self { header_bytes: 4 << 20, header_blocks: 64, ..Self::default() };
+        limits.signature.references = 10_000;
+        let xml = &mut limits.xml;
+        xml.namespaces = 64;
+        xml.namespace_bytes = 8 * 1024;
+        // Escaped, a tag becomes six times as long.
+        xml.token_len = 64 * 1024;
+        xml.ids = 50_000;
+        xml.id_bytes = 8 << 20;
+        xml.tree_nodes = 200_000;
+        xml.tree_bytes = 8 << 20;
+        limits
     }
 }
 

@@ -180,7 +180,7 @@ impl<R: BufRead> Reading<'_, R> {
             Some(order) => BodyContent::Order(order.clone()),
             None => BodyContent::Empty,
         };
-        Ok(Body { id, digest, content, saw_gt })
+        Ok(Body { id, digest, content, canonical_bytes: text.len() as u64, saw_gt })
     }
 
     fn content_body(
@@ -193,7 +193,7 @@ impl<R: BufRead> Reading<'_, R> {
         let none = NonIntermediaryCertificates::default();
         let resolve = message_type.direction() != Direction::Response;
         let mut outline = Outline::new(resolve.then(|| self.certificates.as_ref().unwrap_or(&none)));
-        let sink = Hashing(algorithm.map(DigestAlgorithm::hasher));
+        let sink = Hashing { hasher: algorithm.map(DigestAlgorithm::hasher), bytes: 0 };
         let mut out = Canonicalizer::new(sink, DIALECT, &NsContext::empty());
         out.start(self.tag(), Some(&in_scope)).map_err(XmlError::Output)?;
         let (mut start, mut range) = (0, None);
@@ -225,7 +225,8 @@ impl<R: BufRead> Reading<'_, R> {
             }
         }
         let saw_gt = out.saw_gt_in_attribute();
-        let digest = out.finish().map_err(XmlError::Output)?.0.map(Hasher::finish);
+        let Hashing { hasher, bytes } = out.finish().map_err(XmlError::Output)?;
+        let digest = hasher.map(Hasher::finish);
         let content = match range {
             Some(range) => BodyContent::Package(PackagePlace { range, in_scope, is_empty: outline.is_empty() }),
             None if message_type.body() == BodyKind::Content => {
@@ -233,7 +234,7 @@ impl<R: BufRead> Reading<'_, R> {
             }
             None => BodyContent::Empty,
         };
-        Ok(Body { id, digest: algorithm.zip(digest), content, saw_gt })
+        Ok(Body { id, digest: algorithm.zip(digest), content, canonical_bytes: bytes, saw_gt })
     }
 
     /// What follows the body: the end of the document.

@@ -22,7 +22,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { references: 10_000, transforms: 8 }
+        Self { references: 12_000, transforms: 8 }
     }
 }
 

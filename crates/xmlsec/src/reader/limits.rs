@@ -36,15 +36,15 @@ impl Default for Limits {
         Self {
             depth: 100,
             attributes: 64,
-            namespaces: 64,
-            namespace_bytes: 8 * 1024,
+            namespaces: 80,
+            namespace_bytes: 12 * 1024,
             name_len: 512,
-            token_len: 64 * 1024,
+            token_len: 512 * 1024,
             attribute_value_len: 32 * 1024,
-            ids: 50_000,
-            id_bytes: 8 << 20,
-            tree_nodes: 200_000,
-            tree_bytes: 8 << 20,
+            ids: 60_000,
+            id_bytes: 10 << 20,
+            tree_nodes: 600_000,
+            tree_bytes: 16 << 20,
         }
     }
 }
