@@ -120,6 +120,11 @@ impl OaepHash {
     }
 }
 
+/// Whether [`wrap_key`] takes the key.
+pub(crate) fn can_wrap(recipient: &PublicKey) -> bool {
+    recipient.rsa_spki().is_some_and(|spki| backend::PublicEncryptingKey::from_der(spki).is_ok())
+}
+
 /// Encrypts `session_key` for the holder of the RSA key.
 ///
 /// # Errors

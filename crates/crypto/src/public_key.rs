@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{KeyError, SignatureAlgorithm, SignatureInvalid, X509SignatureAlgorithm, der, verify};
+use crate::{KeyError, SignatureAlgorithm, SignatureInvalid, X509SignatureAlgorithm, der, key_transport, verify};
 
 /// A named elliptic curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -231,6 +231,11 @@ impl PublicKey {
 
     pub(crate) fn key(&self) -> &Key {
         &self.0.key
+    }
+
+    /// Whether session keys can be encrypted for its owner: an RSA key of 2048 to 8192 bits that is not restricted to PSS.
+    pub fn can_wrap(&self) -> bool {
+        key_transport::can_wrap(self)
     }
 
     /// The encoded key if session keys may be wrapped with it.

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use rohrpost_crypto::policy::{Purpose, Ruling};
 use rohrpost_crypto::{Digest, DigestAlgorithm};
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::compose::{OutAttachment, OutContent, OutDelivery, Outgoing, Signing};
@@ -41,17 +42,46 @@ const FEATURES: [Feature; 5] = [
     Feature::TwelveByteIv,
 ];
 
+/// What an answer is made with, beside request and result.
+pub(crate) struct Answering<'a> {
+    /// Whom it is sealed for.
+    pub(crate) recipient: Option<Recipient>,
+    pub(crate) judgement: &'a Judgement,
+    pub(crate) now: OffsetDateTime,
+}
+
 /// Builds the answer; when a delivery is handed out, notes that as soon as the answer is complete.
+///
+/// If there cannot be one, the dialog is as it was when the request had been checked: the client has seen no new challenge.
 pub(crate) fn answer(
     intermediary: &Intermediary,
     received: &Received,
     mut entrance: Entrance<'_>,
     done: Done,
-    judgement: &Judgement,
-    recipient: Option<Recipient>,
-    now: OffsetDateTime,
+    answering: Answering<'_>,
 ) -> Result<Handled, Stop> {
-    let feedback = feedback(received, &entrance, &done, judgement);
+    let before = entrance.dialog().map(|dialog| dialog.clone());
+    let now = answering.now;
+    let built = build(intermediary, received, &mut entrance, done, answering);
+    let (answer, executed, codes) = built.inspect_err(|_| {
+        if let (Some(dialog), Some(before)) = (entrance.dialog(), before) {
+            *dialog = before;
+        }
+    })?;
+    remember(intermediary, entrance, executed, &answer, now);
+    let outcome = if executed { Outcome::Executed } else { Outcome::Refused };
+    Ok(Handled { answer, order: received.request.message_type().name(), outcome, codes })
+}
+
+/// The answer, whether it says that the order was executed, and its codes.
+fn build(
+    intermediary: &Intermediary,
+    received: &Received,
+    entrance: &mut Entrance<'_>,
+    done: Done,
+    Answering { recipient, judgement, now }: Answering<'_>,
+) -> Result<(Spool, bool, Vec<u16>), Stop> {
+    let feedback = feedback(received, entrance, &done, judgement);
     let header = ResponseHeader {
         control: entrance.control(Challenge::from_random(intermediary.random())),
         intermediary: certificates(intermediary),
@@ -73,27 +103,7 @@ pub(crate) fn answer(
             dialog.hand_out(id);
         }
     }
-    remember(intermediary, entrance, executed, &answer, now);
-    let outcome = if executed { Outcome::Executed } else { Outcome::Refused };
-    Ok(Handled { answer, order: received.request.message_type().name(), outcome, codes })
-}
-
-/// Whom the answer is sealed for: the client of this request, or of its dialog. To be known before the order is executed: what is
-/// answered with a fault must not have happened.
-///
-/// # Errors
-/// If there is no certificate, or none that can be encrypted for.
-pub(crate) fn recipient(received: &Received, entrance: &Entrance<'_>) -> Result<Option<Recipient>, Stop> {
-    let Some(protection) = received.opened().protection() else { return Ok(None) };
-    let header = received.request.header();
-    let sent = header.certificates.first(CertificateRole::Originator, CertificateUse::Cipher);
-    let der = sent.map(|entry| Arc::from(entry.der.as_slice())).or_else(|| entrance.client());
-    let der = der.ok_or_else(no_client_certificate)?;
-    let unusable = |cause: Box<dyn Error + Send + Sync>| Stop::new(Code::ClientCipherCertificateCheckFailed, cause);
-    let certificate = Certificate::from_der(&der).map_err(|error| unusable(error.into()))?;
-    let recipient = Recipient { certificate, encryption: protection.encryption.for_answer(header.features.as_ref()) };
-    recipient.check().map_err(|error| unusable(error.into()))?;
-    Ok(Some(recipient))
+    Ok((answer, executed, codes))
 }
 
 fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement: &Judgement) -> Feedback {
@@ -199,6 +209,34 @@ fn remember(intermediary: &Intermediary, entrance: Entrance<'_>, executed: bool,
 }
 
 impl Intermediary {
+    /// Whom the answer is sealed for: the client of this request, or of its dialog. To be known before the order is executed: what
+    /// is answered with a fault must not have happened.
+    ///
+    /// # Errors
+    /// If there is no certificate, or none that can and may be encrypted for.
+    pub(crate) fn recipient(
+        &self,
+        received: &Received,
+        entrance: &Entrance<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Option<Recipient>, Stop> {
+        let Some(protection) = received.opened().protection() else { return Ok(None) };
+        let header = received.request.header();
+        let sent = header.certificates.first(CertificateRole::Originator, CertificateUse::Cipher);
+        let der = sent.map(|entry| Arc::from(entry.der.as_slice())).or_else(|| entrance.client());
+        let der = der.ok_or_else(no_client_certificate)?;
+        let certificate = Certificate::from_der(&der).map_err(unusable)?;
+        let kind = certificate.public_key().map_err(unusable)?.kind();
+        let ruling = self.parts.policy.judge(Purpose::KeyLength, kind.name(), Some(kind.bits()), now.date());
+        if ruling == Ruling::Refuse {
+            return Err(unusable("the policy refuses the client's key"));
+        }
+        let encryption = protection.encryption.for_answer(header.features.as_ref());
+        let recipient = Recipient { certificate, encryption };
+        recipient.check().map_err(unusable)?;
+        Ok(Some(recipient))
+    }
+
     fn write(
         &self,
         received: &Received,
@@ -213,14 +251,19 @@ impl Intermediary {
             certificate_id: signer_id,
             digest: DigestAlgorithm::Sha256,
         });
-        let parts = &self.parts;
-        let answer = seal(outgoing, signing.as_ref(), recipient, &parts.spools, parts.random.as_ref());
+        // What was accepted can be handed on, even if it is longer in its canonical form than a request may be.
+        let spools = self.parts.spools.clone().with_limit(u64::MAX);
+        let answer = seal(outgoing, signing.as_ref(), recipient, &spools, self.parts.random.as_ref());
         if signing.is_some() {
             self.counters.signed();
         }
         answer.map_err(|error| match error {
-            SealError::Recipient => Stop::new(Code::ClientCipherCertificateCheckFailed, error),
+            SealError::Recipient => unusable(error),
             error => Stop::internal(error),
         })
     }
+}
+
+fn unusable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Stop {
+    Stop::new(Code::ClientCipherCertificateCheckFailed, cause)
 }

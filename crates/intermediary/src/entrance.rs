@@ -16,6 +16,9 @@ use crate::Intermediary;
 use crate::dialogs::{OpenDialog, SharedDialog};
 use crate::handle::Stop;
 
+/// Bytes of a certificate that an open dialog keeps at most: bounds memory together with the number of dialogs.
+const MAX_KEPT: usize = 8 * 1024;
+
 /// The way in.
 pub(crate) enum Entrance<'a> {
     /// InitDialog: a dialog that is open once the answer is made.
@@ -53,7 +56,16 @@ impl Intermediary {
         let client: Option<Arc<[u8]>> = sent(CertificateUse::Cipher);
         if matches!(request, Request::InitDialog(_)) {
             let cipher_certificate = client.ok_or_else(no_client_certificate)?;
-            let who = Client { cipher_certificate, signature_certificate: sent(CertificateUse::Signature) };
+            let signature_certificate = sent(CertificateUse::Signature);
+            if [Some(&cipher_certificate), signature_certificate.as_ref()]
+                .iter()
+                .flatten()
+                .any(|der| der.len() > MAX_KEPT)
+            {
+                let cause = "a certificate of the client is too long to be kept";
+                return Err(Stop::new(Code::ClientCipherCertificateCheckFailed, cause));
+            }
+            let who = Client { cipher_certificate, signature_certificate };
             let (dialog, control) =
                 IntermediaryDialog::open(control, who, encrypted, self.fresh()).map_err(violation)?;
             return Ok(Entered::Proceed(Entrance::Opening { dialog: Box::new(dialog), control }));
@@ -127,10 +139,11 @@ impl Entrance<'_> {
     /// (OSCI-Transport 1.2, acknowledgement of fetched deliveries).
     pub(crate) fn acknowledge(&mut self, store: &dyn Store, now: OffsetDateTime) -> Result<(), Stop> {
         let Self::Within { open, turn } = self else { return Ok(()) };
-        let received = open.dialog.take_acknowledged(*turn);
-        if !received.is_empty() {
-            store.mark_received(&received, now).map_err(Stop::internal)?;
+        if !open.dialog.handed_out().is_empty() {
+            store.mark_received(open.dialog.handed_out(), now).map_err(Stop::internal)?;
         }
+        // Only now: if the store fails, the next request acknowledges.
+        open.dialog.take_acknowledged(*turn);
         Ok(())
     }
 

@@ -137,8 +137,8 @@ impl Intermediary {
         if !unproven {
             *language = desired;
         }
-        if matches!(request, Request::StoreDelivery(_)) && !read.envelope().reserved_ids().is_empty() {
-            return Err(veil(Stop::new(Code::NotAMessage, "the content uses Ids of our own header blocks")));
+        if matches!(request, Request::StoreDelivery(_)) {
+            self.check_delivery(&read).map_err(veil)?;
         }
         let encrypted = read.opened().protection().is_some();
         let mut shared = None;
@@ -155,6 +155,17 @@ impl Intermediary {
         *language = desired;
         let received = Received { verified, request, language: desired };
         self.execute(received, entrance, context)
+    }
+
+    /// Refuses deliveries that could not be handed on.
+    fn check_delivery(&self, read: &Read) -> Result<(), Stop> {
+        if !read.envelope().reserved_ids().is_empty() {
+            return Err(Stop::new(Code::NotAMessage, "the content uses Ids of our own header blocks"));
+        }
+        if read.envelope().body().canonical_bytes > self.parts.spools.limit() {
+            return Err(Stop::new(Code::NotAMessage, "the content is too large in its canonical form"));
+        }
+        Ok(())
     }
 
     fn open_and_read(&self, request: Spool, now: OffsetDateTime) -> Result<Read, Stop> {
@@ -176,7 +187,7 @@ impl Intermediary {
     /// Executes the order, unless its signature forbids, and answers it.
     fn execute(&self, received: Received, mut entrance: Entrance<'_>, context: &Context) -> Result<Handled, Stop> {
         let judged = self.judge(&received, context.now)?;
-        let recipient = answer::recipient(&received, &entrance)?;
+        let recipient = self.recipient(&received, &entrance, context.now)?;
         let refusal = self.signature_refusal(&received).or(judged.refusal);
         let order = orders::Order {
             intermediary: self,
@@ -193,7 +204,8 @@ impl Intermediary {
             }
         };
         self.note_refusal(&received, &done, context)?;
-        answer::answer(self, &received, entrance, done, &judged, recipient, context.now)
+        let answering = answer::Answering { recipient, judgement: &judged, now: context.now };
+        answer::answer(self, &received, entrance, done, answering)
     }
 
     /// The code that a missing, incomplete or wrong signature costs.

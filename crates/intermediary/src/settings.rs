@@ -45,8 +45,8 @@ impl Default for Settings {
             max_cards_per_answer: 100,
             default_language: Language::German,
             dangerous_fetch_without_encryption: false,
-            mime: mime::Limits::default(),
-            envelope: envelope::Limits::default(),
+            mime: mime::Limits::for_handing_on(),
+            envelope: envelope::Limits::for_handing_on(),
         }
     }
 }

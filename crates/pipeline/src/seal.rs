@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rohrpost_crypto::{BlockCipher, KeyKind, Random};
+use rohrpost_crypto::{BlockCipher, Random};
 use rohrpost_osci::algorithms::Encryption;
 use rohrpost_osci::compose::{ComposeError, Outgoing, Signing};
 use rohrpost_osci::encrypted::{self, EncryptedWriter};
@@ -25,13 +25,10 @@ impl Recipient {
     /// Whether the certificate can be encrypted for: before anything is done that only an encrypted answer can tell of.
     ///
     /// # Errors
-    /// [`SealError::Recipient`] if its key is no RSA key of 2048 to 8192 bits.
+    /// [`SealError::Recipient`] if its key is no RSA key of 2048 to 8192 bits, or one that is for PSS only.
     pub fn check(&self) -> Result<(), SealError> {
-        let kind = self.certificate.public_key().map_err(|_| SealError::Recipient)?.kind();
-        match kind {
-            KeyKind::Rsa { bits: 2048..=8192 } => Ok(()),
-            _ => Err(SealError::Recipient),
-        }
+        let key = self.certificate.public_key().map_err(|_| SealError::Recipient)?;
+        if key.can_wrap() { Ok(()) } else { Err(SealError::Recipient) }
     }
 }
 

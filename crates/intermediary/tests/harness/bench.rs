@@ -72,6 +72,11 @@ impl Setup {
 
     /// Starts it over an empty store.
     pub fn start(self) -> Bench {
+        self.start_with(|store| store)
+    }
+
+    /// Starts it over an empty store that it sees only through something else.
+    pub fn start_with(self, wrap: impl FnOnce(Arc<SqliteStore>) -> Arc<dyn Store>) -> Bench {
         let directory = temporary_directory();
         let signer = LogSigner::new("rohrpost.test", SigningKey::from_seed(&LOG_SEED)).unwrap();
         let store = Arc::new(SqliteStore::open(directory.path(), signer, SqliteOptions::default()).unwrap());
@@ -80,7 +85,7 @@ impl Setup {
             Parts {
                 keys: self.keys,
                 message_ids: Arc::clone(&ids) as Arc<dyn MessageIdAuthority>,
-                store: Arc::clone(&store) as Arc<dyn Store>,
+                store: wrap(Arc::clone(&store)),
                 inspector: Arc::new(
                     Inspector::new(self.anchors, self.policy.clone()).with_intermediates(self.intermediates),
                 ),

@@ -1,0 +1,100 @@
+//! A store that can be made to fail.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
+use rohrpost_osci::ids::MessageId;
+use rohrpost_store::{
+    AcceptError, Card, CardPage, CardRule, Delivery, ExportError, FetchRule, Retention, RetentionReport, SqliteStore,
+    Stats, StorageError, Store, StoredDelivery,
+};
+use time::OffsetDateTime;
+
+/// Fails whatever would change something, as long as it is told so.
+pub(crate) struct Failing {
+    store: Arc<SqliteStore>,
+    fails: AtomicBool,
+}
+
+impl Failing {
+    pub(crate) fn new(store: Arc<SqliteStore>) -> Arc<Self> {
+        Arc::new(Self { store, fails: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn fails(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        if !self.fails.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(StorageError::Io { path: PathBuf::new(), source: Arc::new(io::Error::other("as a test")) })
+    }
+}
+
+impl Store for Failing {
+    fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
+        self.check()?;
+        self.store.accept(delivery)
+    }
+
+    fn is_used(&self, message_id: &MessageId) -> Result<bool, StorageError> {
+        self.store.is_used(message_id)
+    }
+
+    fn next_delivery(
+        &self,
+        mailbox: &Fingerprint,
+        rule: FetchRule<'_>,
+    ) -> Result<Option<StoredDelivery>, StorageError> {
+        self.store.next_delivery(mailbox, rule)
+    }
+
+    fn mark_forwarded(&self, message_id: &MessageId, at: OffsetDateTime) -> Result<Option<Card>, StorageError> {
+        self.check()?;
+        self.store.mark_forwarded(message_id, at)
+    }
+
+    fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError> {
+        self.check()?;
+        self.store.mark_received(message_ids, at)
+    }
+
+    fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
+        self.store.card(message_id)
+    }
+
+    fn cards(&self, requester: &Fingerprint, rule: &CardRule<'_>, limit: usize) -> Result<CardPage, StorageError> {
+        self.store.cards(requester, rule, limit)
+    }
+
+    fn record(&self, leaf: Leaf) -> Result<u64, StorageError> {
+        self.check()?;
+        self.store.record(leaf)
+    }
+
+    fn retention(&self, now: OffsetDateTime, rules: &Retention) -> Result<RetentionReport, StorageError> {
+        self.check()?;
+        self.store.retention(now, rules)
+    }
+
+    fn checkpoint(&self) -> Result<String, StorageError> {
+        self.store.checkpoint()
+    }
+
+    fn prove(&self, message_id: &MessageId) -> Result<Vec<LeafProof>, StorageError> {
+        self.store.prove(message_id)
+    }
+
+    fn export_audit(&self, dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<ExportReport, ExportError> {
+        self.store.export_audit(dir, progress)
+    }
+
+    fn stats(&self) -> Result<Stats, StorageError> {
+        self.store.stats()
+    }
+}

@@ -1,0 +1,11 @@
+//! How an intermediary behaves towards clients that mean ill.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod answers;
+mod der;
+mod failing;
+mod mailbox;
