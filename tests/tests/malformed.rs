@@ -20,6 +20,8 @@ mod malformed {
     mod control;
     mod encryption;
     mod framing;
+    mod limits;
+    mod properties;
     mod signatures;
     mod stage;
     mod structure;

@@ -1,0 +1,199 @@
+//! Too much of something, and what is refused because of what is in the store already.
+
+use rohrpost_osci::header::{CertificateEntry, CertificateRole, CertificateUse};
+use rohrpost_osci::selection::DeliverySelection;
+use rohrpost_store::{MailboxLimits, Retention, Store as _};
+use time::Duration;
+
+use super::stage::{Case, Order, executed, fault, refused, run};
+use crate::harness::{
+    Bench, Client, Delivery, Draft, DraftAttachment, DraftReference, NOW, Seal, Setup, content, der, key, mime,
+};
+
+const STORE: Order = Order::StoreDelivery;
+
+fn parts(draft: &mut Draft, count: usize) {
+    draft.attachments.extend((0..count).map(|n| DraftAttachment::raw(&format!("part{n}"), "text/plain", b"x")));
+}
+
+#[test]
+fn counts() {
+    let more = |name: &str, expected, edit: fn(&mut Draft)| Case::new(name, STORE, expected).draft(edit);
+    run(vec![
+        more("11000 parts", fault(9100), |draft| parts(draft, 11_000)),
+        more("500 parts", executed(&[800]), |draft| parts(draft, 500)),
+        more("20000 contents", executed(&[800]), |draft| {
+            let many: String = (0..20_000)
+                .map(|n| {
+                    format!("<osci:Content><osci:Base64Content Id=\"c{n}\">YQ==</osci:Base64Content></osci:Content>")
+                })
+                .collect();
+            draft.replace_in_body("</osci:ContentContainer>", &format!("{many}</osci:ContentContainer>"));
+        }),
+        more("60000 contents", fault(9100), |draft| {
+            let many: String = (0..60_000)
+                .map(|n| {
+                    format!("<osci:Content><osci:Base64Content Id=\"c{n}\">YQ==</osci:Base64Content></osci:Content>")
+                })
+                .collect();
+            draft.replace_in_body("</osci:ContentContainer>", &format!("{many}</osci:ContentContainer>"));
+        }),
+        more("containers in containers", fault(9100), |draft| {
+            let (mut open, mut close) = (String::new(), String::new());
+            for n in 0..60 {
+                open += &format!("<osci:ContentContainer Id=\"n{n}\"><osci:Content Id=\"m{n}\">");
+                close += "</osci:Content></osci:ContentContainer>";
+            }
+            draft.replace_in_body("<osci:ContentPackage>", &format!("<osci:ContentPackage>{open}{close}"));
+        }),
+        Case::new("as many references as parts and more", STORE, refused(&[9601])).signature(|signature, _| {
+            let algorithm = rohrpost_crypto::DigestAlgorithm::Sha256;
+            signature.references.extend(
+                (0..5000).map(|n| {
+                    DraftReference::new(format!("cid:part{n}"), &[], algorithm, algorithm.digest(b"x").as_ref())
+                }),
+            );
+        }),
+    ]);
+}
+
+/// Certificates cost a check each, so their number is bounded by the size of the header alone; what is in order must go through.
+#[test]
+fn certificates() {
+    let bench = Bench::default();
+    let mut alice = Client::alice().in_clear();
+    let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
+    let entry =
+        |number, der: Vec<u8>| CertificateEntry::new(CertificateRole::OtherReader, CertificateUse::Cipher, number, der);
+    delivery.certificates.extend((0..500).map(|number| entry(number, der("carol-cipher"))));
+    let draft = alice.store(delivery);
+    assert_eq!(alice.codes(&bench, &draft), [800]);
+
+    let mut alice = Client::alice().in_clear();
+    let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
+    delivery.certificates.extend((0..4000).map(|number| entry(number, der("carol-cipher"))));
+    let draft = alice.store(delivery);
+    assert_eq!(bench.handle(alice.encode(&draft)).fault(), Some(9100));
+    assert_eq!(bench.stats().waiting, 1);
+}
+
+#[test]
+fn a_message_that_is_larger_inside_than_allowed() {
+    let mut setup = Setup::default();
+    setup.message_bytes = 100_000;
+    let bench = setup.start();
+    let mut alice = Client::alice();
+    let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
+    delivery.content = content(b"Inhalt", &[("plan.pdf", &vec![7; 100_000])]);
+    let draft = alice.store(delivery);
+    assert_eq!(bench.handle(alice.encode(&draft)).fault(), Some(9100));
+    assert_eq!(bench.stats().waiting, 0);
+    let leftovers = std::fs::read_dir(bench.store.incoming()).unwrap().count();
+    assert_eq!(leftovers, 0, "nothing of it is left on disk");
+
+    let mut alice = Client::alice();
+    let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
+    delivery.content = content(b"Inhalt", &[("plan.pdf", &vec![7; 80_000])]);
+    let draft = alice.store(delivery);
+    assert_eq!(alice.codes(&bench, &draft), [800]);
+}
+
+/// What decrypts to nothing but the beginning of a message must not stay on disk either.
+#[test]
+fn a_large_message_that_cannot_be_decrypted_leaves_nothing() {
+    let bench = Bench::default();
+    let message = mime(b"<a/>", &[DraftAttachment::raw("a", "text/plain", &vec![7; 300_000])]);
+    let mut seal = Seal::new(&message, key("intermediary-cipher"));
+    *seal.ciphertext.last_mut().unwrap() ^= 1;
+    assert_eq!(bench.handle(seal.write()).fault(), Some(9202));
+    assert_eq!(std::fs::read_dir(bench.store.incoming()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_full_mailbox_takes_nothing_and_spends_no_id() {
+    let bench = Setup::with(|settings| settings.mailbox = MailboxLimits { deliveries: 2, bytes: 1_000_000 }).start();
+    Client::deliver(&bench, "bob-cipher", NOW);
+    Client::deliver(&bench, "bob-cipher", NOW);
+    let id = bench.fresh_id();
+    let mut alice = Client::alice().in_clear();
+    let draft = alice.store(Delivery::to("bob-cipher", &id));
+    assert_eq!(alice.codes(&bench, &draft), [9811]);
+    Client::deliver(&bench, "erin-cipher", NOW);
+
+    // As soon as Bob has received one, there is room again, and the id is still good.
+    let mut bob = Client::bob().open(&bench);
+    bob.fetch_at(&bench, DeliverySelection::Oldest, NOW);
+    let exit = bob.exit();
+    bob.send(&bench, &exit);
+    assert_eq!(bench.handle(alice.encode(&draft)).codes, [800]);
+
+    let mut large = Delivery::to("carol-cipher", &bench.fresh_id());
+    large.content = content(b"Inhalt", &[("plan.pdf", &vec![7; 2_000_000])]);
+    let mut alice = Client::alice().in_clear();
+    let draft = alice.store(large);
+    assert_eq!(alice.codes(&bench, &draft), [9811], "more than the mailbox may hold in bytes");
+    assert_eq!(bench.stats().waiting, 3);
+}
+
+#[test]
+fn a_message_id_is_good_for_one_delivery() {
+    let bench = Bench::default();
+    let id = bench.fresh_id();
+    let send = |client: &mut Client, addressee: &'static str| {
+        let draft = client.store(Delivery::to(addressee, &id));
+        client.codes(&bench, &draft)
+    };
+    assert_eq!(send(&mut Client::alice(), "bob-cipher"), [800]);
+    for addressee in ["bob-cipher", "erin-cipher"] {
+        assert_eq!(send(&mut Client::alice(), addressee), [9801]);
+        assert_eq!(send(&mut Client::bob().in_clear(), addressee), [9801]);
+    }
+    // Fetched, acknowledged, and removed: still used.
+    let mut bob = Client::bob().open(&bench);
+    bob.fetch_at(&bench, DeliverySelection::Oldest, NOW);
+    let exit = bob.exit();
+    bob.send(&bench, &exit);
+    let day = Duration::DAY;
+    let bodies = Retention { received_bodies: Some(day), unreceived_bodies: Some(day), ..Retention::default() };
+    assert_eq!(bench.store.retention(NOW + day * 2, &bodies).unwrap().bodies, 1);
+    assert_eq!(send(&mut Client::alice(), "bob-cipher"), [9801]);
+    let cards = Retention { cards: Some(day), unused_ids: Some(day * 30), ..bodies };
+    assert_eq!(bench.store.retention(NOW + day * 4, &cards).unwrap().cards, 1);
+    assert_eq!(send(&mut Client::alice(), "bob-cipher"), [9801]);
+    assert_eq!(bench.stats().waiting, 0);
+}
+
+#[test]
+fn a_delivery_is_fetched_by_its_addressee_only() {
+    let bench = Bench::default();
+    let id = Client::deliver(&bench, "bob-cipher", NOW);
+    for stranger in [Client::alice(), Client::new("erin-cipher", "bob-signature")] {
+        let mut stranger = stranger.open(&bench);
+        for selection in [
+            DeliverySelection::ById(id.clone()),
+            DeliverySelection::Oldest,
+            DeliverySelection::Since((NOW - Duration::DAY).into()),
+        ] {
+            assert_eq!(stranger.fetch_at(&bench, selection, NOW).0, [9803]);
+        }
+    }
+    // A dialog in clear proves nothing, even if a later request comes encrypted.
+    let mut claimant = Client::bob().unsigned().in_clear().open(&bench);
+    assert_eq!(claimant.fetch_at(&bench, DeliverySelection::Oldest, NOW).0, [9811]);
+    claimant.sealed = true;
+    let draft = claimant.fetch(DeliverySelection::Oldest);
+    let answer = bench.handle(claimant.encode(&draft));
+    claimant.read(&answer);
+    assert_eq!(answer.codes, [9811]);
+    let card = bench.store.card(&id).unwrap().unwrap();
+    assert_eq!((card.forwarded, card.received), (None, None));
+}
+
+#[test]
+fn where_testing_allows_it_a_delivery_is_fetched_in_clear() {
+    let bench = Setup::with(|settings| settings.dangerous_fetch_without_encryption = true).start();
+    let id = Client::deliver(&bench, "bob-cipher", NOW);
+    let mut bob = Client::bob().unsigned().in_clear().open(&bench);
+    let (codes, delivered) = bob.fetch_at(&bench, DeliverySelection::Oldest, NOW);
+    assert_eq!((codes, delivered.unwrap().message_id), (vec![801], id));
+}
