@@ -8,4 +8,6 @@ mod harness;
 mod acknowledgement;
 mod dialogs;
 mod languages;
+mod log;
+mod passing_on;
 mod selection;

@@ -188,6 +188,13 @@ impl Client {
         self
     }
 
+    /// Opens a dialog of a client whose cipher certificate causes a warning.
+    pub fn open_warned(mut self, bench: &Bench, warning: u16) -> Self {
+        let draft = self.init();
+        assert_eq!(self.codes(bench, &draft), [801, warning]);
+        self
+    }
+
     /// Stores a delivery for an addressee at some time, outside of any dialog; its id.
     pub fn deliver(bench: &Bench, addressee: &str, now: OffsetDateTime) -> MessageId {
         let id = bench.fresh_id();

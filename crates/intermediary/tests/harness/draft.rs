@@ -201,7 +201,8 @@ impl DraftSignature {
             self.canonicalization
         );
         for reference in &self.references {
-            write!(inner, "<ds:Reference URI=\"{}\">", reference.uri).unwrap();
+            let uri = reference.uri.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+            write!(inner, "<ds:Reference URI=\"{uri}\">").unwrap();
             if !reference.transforms.is_empty() {
                 let transforms = reference.transforms.iter().map(|transform| match transform.strip_prefix('<') {
                     Some(_) => transform.clone(),
