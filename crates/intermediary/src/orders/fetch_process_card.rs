@@ -23,9 +23,24 @@ pub(super) fn execute(
     if page.cards.is_empty() {
         return Ok(Done::refused(Code::NoMatchingProcessCard));
     }
-    let cards = page.cards.into_iter().map(bundle).collect();
-    Ok(Done::with(HandOut::Cards(cards)).warning_if(page.more, Code::FurtherProcessCards))
+    let fitting = fitting(&page.cards, order.intermediary.settings.envelope.xml.tree_bytes / 2);
+    let more = page.more || fitting < page.cards.len();
+    let cards = page.cards.into_iter().take(fitting).map(bundle).collect();
+    Ok(Done::with(HandOut::Cards(cards)).warning_if(more, Code::FurtherProcessCards))
 }
+
+/// How many of the cards an answer may hold that is read into a tree by somebody with our own bounds; one at least.
+fn fitting(cards: &[Card], room: usize) -> usize {
+    let sizes = cards.iter().map(|card| card.inspections.len() + card.subject.as_ref().map_or(0, String::len) + BUNDLE);
+    let sums = sizes.scan(0, |sum: &mut usize, size| {
+        *sum = sum.saturating_add(size);
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= room).count().max(1)
+}
+
+/// Bytes of a card beside subject and inspections, more or less.
+const BUNDLE: usize = 1024;
 
 fn rule(wanted: &selection::CardRule) -> CardRule<'_> {
     let filtered = |selection, filter: &CardFilter| CardRule {

@@ -1,5 +1,6 @@
 //! StoreDelivery: into the mailbox of the addressee, durable before anything says "accepted".
 
+use std::collections::HashSet;
 use std::io;
 
 use rohrpost_audit::{Commitment, Event, Leaf, Salt};
@@ -27,10 +28,12 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
     if !parts.message_ids.recognises(message_id, now) || parts.store.is_used(message_id).map_err(Stop::internal)? {
         return Ok(Done::refused(Code::MessageIdIllegal));
     }
-    let report = InspectionReport::new(
-        &order.judged.iter().filter_map(|judged| certificates::report(judged, now)).collect::<Vec<_>>(),
-    );
+    let report = report(order);
     let delivery = delivery(order, request, message_id, &report)?;
+    if header_when_handed_out(&delivery) > order.intermediary.settings.envelope.header_bytes {
+        tracing::debug!("a delivery whose header no client would read is not accepted");
+        return Ok(Done::refused(Code::OrderFailed));
+    }
     match parts.store.accept(delivery) {
         Ok(()) => {}
         Err(AcceptError::MessageIdUsed) => return Ok(Done::refused(Code::MessageIdIllegal)),
@@ -49,6 +52,30 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
     };
     Ok(Done::with(HandOut::Card(Box::new(ProcessCardBundle { message_id: message_id.clone(), card, report }))))
 }
+
+/// One entry for each certificate and use, however often it occurs.
+fn report(order: &Order<'_>) -> InspectionReport {
+    let mut seen = HashSet::new();
+    let distinct = order.judged.iter().filter(|judged| match &judged.finding {
+        Ok((certificate, _)) => seen.insert((certificate.fingerprint(), judged.purpose)),
+        Err(_) => false,
+    });
+    InspectionReport::new(
+        &distinct.filter_map(|judged| certificates::report(judged, order.context.now)).collect::<Vec<_>>(),
+    )
+}
+
+/// How long the header will be that the addressee gets. What it could not read would block its mailbox.
+fn header_when_handed_out(delivery: &Delivery) -> usize {
+    let custom: usize = delivery.custom_headers.iter().map(String::len).sum();
+    let subject = delivery.subject.as_ref().map_or(0, |subject| LONGEST_ESCAPE * subject.len());
+    delivery.certificates.as_ref().map_or(0, String::len) + delivery.inspections.len() + custom + subject + OWN_BLOCKS
+}
+
+/// Bytes that one character of a text may take when it is escaped.
+const LONGEST_ESCAPE: usize = 6;
+/// Room for the blocks that we add: control block, signature, certificates and features.
+const OWN_BLOCKS: usize = 64 * 1024;
 
 fn delivery(
     order: &Order<'_>,

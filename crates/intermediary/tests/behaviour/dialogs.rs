@@ -260,6 +260,44 @@ fn a_dialog_opened_encrypted_is_not_carried_on_in_clear() {
 }
 
 #[test]
+fn of_many_deliveries_with_one_id_at_once_one_is_taken() {
+    let bench = Bench::default();
+    let id = bench.fresh_id();
+    let requests: Vec<_> = (0..8)
+        .map(|_| {
+            let mut alice = Client::alice().unsigned().in_clear();
+            let draft = alice.store(Delivery::to("bob-cipher", &id));
+            alice.encode(&draft)
+        })
+        .collect();
+    let mut codes: Vec<u16> = std::thread::scope(|scope| {
+        let running: Vec<_> =
+            requests.into_iter().map(|request| scope.spawn(|| bench.handle(request).codes[0])).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    codes.sort_unstable();
+    assert_eq!((codes[0], &codes[1..]), (800, &[9801; 7][..]));
+    assert_eq!(bench.stats().waiting, 1);
+}
+
+#[test]
+fn of_one_request_sent_many_times_at_once_all_get_the_same_answer() {
+    let bench = Bench::default();
+    for _ in 0..3 {
+        Client::deliver(&bench, "bob-cipher", NOW);
+    }
+    let mut bob = Client::bob().open(&bench);
+    let draft = bob.fetch(OLDEST);
+    let request = bob.encode(&draft);
+    let answers: Vec<Vec<u8>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..6).map(|_| scope.spawn(|| bench.handle(request.clone()).bytes)).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(bench.stats().log_size, 4, "three accepted, one handed out");
+}
+
+#[test]
 fn conversation_ids_and_challenges_do_not_repeat() {
     let bench = Bench::default();
     let mut seen = std::collections::HashSet::new();

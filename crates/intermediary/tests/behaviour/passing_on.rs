@@ -134,6 +134,25 @@ fn an_authors_signature_holds_under_further_declarations() {
     }
 }
 
+/// A sender may call things by other prefixes than we do, even use ours for something else.
+#[test]
+fn other_prefixes_are_kept() {
+    let bench = Bench::default();
+    let (_, mut draft) = draft(&bench);
+    let inside = "<o:ContentPackage><o:ContentContainer Id=\"container\"><o:Content><o:Base64Content Id=\"data\">SW5oYWx0\
+                  </o:Base64Content></o:Content><o:Content osci:a=\"1\" xsi:b=\"2\" Id=\"p\" href=\"cid:plan.pdf\"></o:Content>\
+                  </o:ContentContainer></o:ContentPackage>";
+    let declared = " xmlns:o=\"http://www.osci.de/2002/04/osci\" xmlns:osci=\"urn:other\" xmlns:xsi=\"urn:another\"";
+    draft.body = format!("<soap:Body{declared} Id=\"body\">{inside}</soap:Body>");
+    let answer = pass(&bench, Client::alice().in_clear().encode(&draft));
+    assert_eq!(Delivered::read(&answer).unwrap().data, [("data".to_owned(), b"Inhalt".to_vec())]);
+    let scope = envelope_context()
+        .with("o", "http://www.osci.de/2002/04/osci")
+        .with("osci", "urn:other")
+        .with("xsi", "urn:another");
+    assert_eq!(package_text(&answer), canonical(inside, &scope, Dialect::Textbook));
+}
+
 #[test]
 fn an_authors_signature_that_is_wrong_is_none_of_our_business() {
     let bench = Bench::default();
