@@ -1,13 +1,16 @@
 //! Too much of something, and what is refused because of what is in the store already.
 
+use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateEntry, CertificateRole, CertificateUse};
-use rohrpost_osci::selection::DeliverySelection;
+use rohrpost_osci::message::Response;
+use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 use rohrpost_store::{MailboxLimits, Retention, Store as _};
 use time::Duration;
 
 use super::stage::{Case, Order, executed, fault, refused, run};
 use crate::harness::{
-    Bench, Client, Delivery, Draft, DraftAttachment, DraftReference, NOW, Seal, Setup, content, der, key, mime,
+    Bench, Client, Delivery, Draft, DraftAttachment, DraftBlock, DraftReference, NOW, Seal, Setup, content, der, key,
+    mime,
 };
 
 const STORE: Order = Order::StoreDelivery;
@@ -75,6 +78,64 @@ fn certificates() {
     let draft = alice.store(delivery);
     assert_eq!(bench.handle(alice.encode(&draft)).fault(), Some(9100));
     assert_eq!(bench.stats().waiting, 1);
+}
+
+/// Certificates of readers that differ, from an issuer nobody knows.
+fn readers(count: u32) -> impl Iterator<Item = CertificateEntry> {
+    let reader = der("mallory-cipher");
+    (0..count).map(move |number| {
+        let mut der = reader.clone();
+        let signature = der.len() - 4;
+        der[signature..].copy_from_slice(&number.to_be_bytes());
+        CertificateEntry::new(CertificateRole::OtherReader, CertificateUse::Cipher, number, der)
+    })
+}
+
+/// What was accepted must be fetchable: a delivery that its addressee cannot read would block the mailbox.
+#[test]
+fn a_delivery_whose_header_could_not_be_handed_out_is_not_taken() {
+    let bench = Bench::default();
+    let mut outcomes = Vec::new();
+    for custom_bytes in (2_000_000..2_900_000).step_by(150_000) {
+        let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
+        delivery.certificates.extend(readers(900));
+        let mut alice = Client::alice().in_clear().unsigned();
+        let mut draft = alice.store(delivery);
+        let text = format!("<a:b xmlns:a=\"urn:a\" Id=\"b\">{}</a:b>", "x".repeat(custom_bytes));
+        draft.blocks.push(DraftBlock::new("b", text));
+        let codes = bench.handle(alice.encode(&draft)).codes;
+        outcomes.push(codes[0]);
+        if codes != [800, 3707] {
+            continue;
+        }
+        let mut bob = Client::bob().open(&bench);
+        let (codes, delivered) = bob.fetch_at(&bench, DeliverySelection::Oldest, NOW);
+        assert_eq!(codes, [801]);
+        assert_eq!(delivered.unwrap().certificates.entries().len(), 902);
+        let exit = bob.exit();
+        bob.send(&bench, &exit);
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes, [800, 9811, 9100], "taken, taken not although in order, no message for us any more");
+    assert_eq!(bench.stats().waiting, 0);
+}
+
+/// Cards are long if there are many certificates; an answer holds as many as a client can read, and says that there are more.
+#[test]
+fn cards_in_one_answer_are_bounded_by_their_size_too() {
+    let bench = Bench::default();
+    for _ in 0..9 {
+        let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
+        delivery.certificates.extend(readers(900));
+        let mut alice = Client::alice().in_clear().unsigned();
+        let draft = alice.store(delivery);
+        assert_eq!(alice.codes(&bench, &draft), [800, 3707]);
+    }
+    let mut bob = Client::bob().open(&bench);
+    let draft = bob.cards(CardSelection::default());
+    let Response::FetchProcessCard(response) = bob.send(&bench, &draft) else { panic!() };
+    assert!(response.feedback.contains(Code::FurtherProcessCards));
+    assert!((5..9).contains(&response.cards.len()), "{}", response.cards.len());
 }
 
 #[test]
