@@ -19,7 +19,7 @@ Exit codes:
 #[command(name = "rohrpost", version, after_help = EXIT_CODES, propagate_version = true)]
 pub(crate) struct Args {
     /// Print JSON for machines instead of text for people.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
 
     #[command(subcommand)]
@@ -51,7 +51,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// Where certificates, configuration and data go; a fresh temporary directory if absent.
+    /// Where certificates, configuration and data go, to stay; without it, to a temporary folder that goes with the demo.
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
     /// End after the message has travelled instead of staying up.
