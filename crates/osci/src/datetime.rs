@@ -93,7 +93,9 @@ fn parse(text: &str) -> Option<OffsetDateTime> {
         in_range.then(|| Duration::seconds((i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second)))?;
     let nanoseconds = Duration::nanoseconds(fraction.map_or(Some(0), parse_fraction)?);
     let local = local.checked_add(seconds)?.checked_add(nanoseconds)?;
-    local.assume_utc().checked_sub(parse_zone(zone)?).map(|at| at.to_offset(UtcOffset::UTC))
+    let at = local.assume_utc().checked_sub(parse_zone(zone)?)?;
+    // A zone can lead out of the years that can be written.
+    (at.year() >= 0).then(|| at.to_offset(UtcOffset::UTC))
 }
 
 fn parse_date(text: &str) -> Option<Date> {
@@ -180,6 +182,8 @@ mod tests {
             "2024-05-01T10:00:00ZZ",
             "24-05-01T10:00:00Z",
             "9999-12-31T24:00:00Z",
+            "9999-12-31T23:00:00-02:00",
+            "0000-01-01T00:00:00+14:00",
             "-2024-05-01T10:00:00Z",
             "2024-05-01T10:00:00Ü",
         ] {
