@@ -7,18 +7,36 @@
 //! The same functions run under libFuzzer (`tests/fuzz`) and, with the committed seeds and some deterministic mutations
 //! of them, in every test run (`tests/tests/fuzz_seeds.rs`).
 
+mod audit;
 mod base64;
+mod blocks;
+mod certificates;
 mod content;
-mod encrypted;
+mod crypt;
+mod delivery;
 mod envelope;
+mod identifiers;
+mod message;
 mod mime;
+mod policy;
+mod signature;
 mod xml;
 
+pub use audit::{audit_checkpoint, audit_export, audit_leaf, audit_proof};
 pub use base64::base64;
+pub use blocks::{
+    control_block, custom_block, feedback, header_blocks, non_intermediary_certificates, process_card, selection,
+};
+pub use certificates::{certificate, pem, pkcs12};
 pub use content::content;
-pub use encrypted::encrypted;
-pub use envelope::{control_block, envelope};
+pub use crypt::{encrypted_data, encrypted_message};
+pub use delivery::delivery;
+pub use envelope::envelope;
+pub use identifiers::identifiers;
+pub use message::{fault, message};
 pub use mime::mime;
+pub use policy::policy;
+pub use signature::signature;
 pub use xml::strict_xml;
 
 /// One decoder under test.
@@ -32,11 +50,31 @@ pub struct Target {
 
 /// All decoders.
 pub const TARGETS: &[Target] = &[
+    Target { name: "audit_checkpoint", run: audit_checkpoint },
+    Target { name: "audit_export", run: audit_export },
+    Target { name: "audit_leaf", run: audit_leaf },
+    Target { name: "audit_proof", run: audit_proof },
     Target { name: "base64", run: base64 },
+    Target { name: "certificate", run: certificate },
     Target { name: "content", run: content },
     Target { name: "control_block", run: control_block },
-    Target { name: "encrypted", run: encrypted },
+    Target { name: "custom_block", run: custom_block },
+    Target { name: "delivery", run: delivery },
+    Target { name: "encrypted_data", run: encrypted_data },
+    Target { name: "encrypted_message", run: encrypted_message },
     Target { name: "envelope", run: envelope },
+    Target { name: "fault", run: fault },
+    Target { name: "feedback", run: feedback },
+    Target { name: "header_blocks", run: header_blocks },
+    Target { name: "identifiers", run: identifiers },
+    Target { name: "message", run: message },
     Target { name: "mime", run: mime },
+    Target { name: "non_intermediary_certificates", run: non_intermediary_certificates },
+    Target { name: "pem", run: pem },
+    Target { name: "pkcs12", run: pkcs12 },
+    Target { name: "policy", run: policy },
+    Target { name: "process_card", run: process_card },
+    Target { name: "selection", run: selection },
+    Target { name: "signature", run: signature },
     Target { name: "strict_xml", run: strict_xml },
 ];

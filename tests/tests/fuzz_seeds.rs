@@ -17,7 +17,7 @@ use rohrpost_tests::fuzz::{TARGETS, Target};
 /// Mutations of each target's seeds, unless they take too long.
 const MUTATIONS: u32 = 2_000;
 /// Bound on the time for the mutations of one target.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Mutated inputs are cut to this length.
 const MAX_LEN: usize = 64 * 1024;
 

@@ -1,147 +1,138 @@
-//! The envelope of a message, and what is made of it.
+//! The SOAP envelope of a message.
 
 use std::collections::HashSet;
 use std::io::BufReader;
-use std::sync::Arc;
 
 use rohrpost_crypto::DigestAlgorithm;
-use rohrpost_osci::compose::{OutBody, OutContent, Outgoing};
-use rohrpost_osci::dialog::ControlBlock;
-use rohrpost_osci::envelope::{BlockKind, Envelope, EnvelopeError, Limits};
-use rohrpost_osci::header::{Block, control_block_from, control_block_to_block};
-use rohrpost_osci::message::{Request, Response};
-use rohrpost_osci::mime::{self, Boundary, Multipart};
-use rohrpost_osci::ns::{self, MessageType};
-use rohrpost_osci::source::reader;
-use rohrpost_xmlsec::c14n::{Dialect, canonicalize};
+use rohrpost_osci::envelope::{BlockKind, BodyContent, Envelope, HeaderBlock, Limits, PackagePlace, SignedBy};
+use rohrpost_osci::message::{MessageError, Request, Response};
+use rohrpost_osci::ns::{Direction, OSCI, SOAP};
+use rohrpost_xmlsec::c14n::Dialect;
 use rohrpost_xmlsec::tree::Element;
 use rohrpost_xmlsec::{Limits as XmlLimits, NsContext};
 
+const DIALECT: Dialect = Dialect::EscapeGtInAttributes;
+
 /// Bytes as the root part of a message.
 pub fn envelope(data: &[u8]) {
-    let read = Envelope::read(data, &Limits::default());
-    pieces_do_not_matter(data, &read);
-    let Ok(envelope) = read else { return };
-    ids_are_there_and_differ(&envelope);
-    canonical_forms_are_canonical(&envelope);
-    orders_survive(&envelope);
-    content_is_handed_on(data, &envelope);
-}
-
-/// Bytes as the element `ControlBlock`.
-pub fn control_block(data: &[u8]) {
-    let Ok(element) = Element::parse(data, &XmlLimits::default(), &ns::envelope_context()) else { return };
-    let Ok(control) = control_block_from(&element) else { return };
-    let block = control_block_to_block(&control);
-    let text = block.canonical();
-    assert_eq!(Block::adopt(block.id(), text).expect("well-formed").canonical(), text, "written canonically");
-    let again = Element::parse(text.as_bytes(), &XmlLimits::default(), &NsContext::empty()).expect("well-formed");
-    assert_eq!(control_block_from(&again).expect("it was one before"), control);
-}
-
-fn pieces_do_not_matter(data: &[u8], read: &Result<Envelope, EnvelopeError>) {
-    let capacity = 1 + data.len() % 13;
-    let again = Envelope::read(BufReader::with_capacity(capacity, data), &Limits::default());
-    let summary = |read: &Result<Envelope, EnvelopeError>| match read {
-        Ok(envelope) => Ok(format!("{:?} {:?} {:?}", envelope.blocks(), envelope.signature(), envelope.body())),
-        // Which of several mistakes is met first does depend on the pieces.
-        Err(_) => Err(()),
+    let limits = Limits::default();
+    let read = Envelope::read(data, &limits);
+    let pieces = Envelope::read(BufReader::with_capacity(5, data), &limits);
+    let Ok(envelope) = read else {
+        assert!(pieces.is_err(), "how it arrives makes no difference");
+        return;
     };
-    assert_eq!(summary(&again), summary(read), "in small pieces");
+    same(&envelope, &pieces.expect("the same document"));
+    ids_are_unique(&envelope);
+    envelope.blocks().iter().for_each(block_is_its_text);
+    signature_fits(&envelope);
+    if let Some(place) = envelope.body().package() {
+        package_is_in_place(data, place);
+    }
+    agrees_with_tree(data, &envelope);
+    is_one_message_at_most(&envelope);
 }
 
-fn ids_are_there_and_differ(envelope: &Envelope) {
-    let ids = envelope.blocks().iter().map(|block| block.id.as_str()).chain([envelope.body().id.as_str()]);
-    let mut seen = HashSet::new();
-    ids.for_each(|id| assert!(!id.is_empty() && seen.insert(id), "ids differ"));
-    assert_eq!(envelope.blocks_of(BlockKind::ControlBlock).count(), 1);
+/// What `Debug` does not show of blocks, content and signature is compared by itself.
+fn same(one: &Envelope, other: &Envelope) {
+    assert_eq!(format!("{one:?}"), format!("{other:?}"));
+    let signature = |envelope: &Envelope| {
+        let signature = &envelope.signature()?.signature;
+        let key = signature.key_reference().map(str::to_owned);
+        Some((signature.signed_info().to_vec(), signature.value().to_vec(), key, signature.references().to_vec()))
+    };
+    assert_eq!(signature(one), signature(other));
+    let blocks =
+        |envelope: &Envelope| -> Vec<String> { envelope.blocks().iter().map(|b| b.canonical.clone()).collect() };
+    assert_eq!(blocks(one), blocks(other));
 }
 
-/// What is hashed is its own canonical form, and what is used was read from it.
-fn canonical_forms_are_canonical(envelope: &Envelope) {
+fn ids_are_unique(envelope: &Envelope) {
+    let mut ids: HashSet<&str> = envelope.blocks().iter().map(|block| block.id.as_str()).collect();
+    ids.insert(&envelope.body().id);
+    assert_eq!(ids.len(), envelope.blocks().len() + 1, "every Id is unique");
+    assert!(ids.iter().all(|id| !id.is_empty()));
+    let mut kinds = HashSet::new();
+    let single = |kind| !matches!(kind, BlockKind::Custom | BlockKind::QualityOfTimestamp);
+    assert!(envelope.blocks().iter().all(|block| !single(block.kind) || kinds.insert(block.kind)));
+    assert!(kinds.contains(&BlockKind::ControlBlock), "no message without control block");
+}
+
+/// What is hashed is what is used.
+fn block_is_its_text(block: &HeaderBlock) {
     let bare = NsContext::empty();
-    for block in envelope.blocks() {
-        let text = block.canonical.as_bytes();
-        let dialect = Dialect::EscapeGtInAttributes;
-        let again = canonicalize(text, &bare, &bare, dialect, &XmlLimits::default(), Vec::new());
-        assert_eq!(again.expect("well-formed"), text);
-        assert_eq!(block.tree.to_canonical(&bare, dialect), block.canonical);
-        let sha256 = DigestAlgorithm::Sha256;
-        let textbook = sha256.digest(block.tree.to_canonical(&bare, Dialect::Textbook).as_bytes());
-        assert_eq!(block.textbook_digest(sha256).unwrap_or_else(|| block.digest(sha256)), textbook);
+    let read = Element::parse(block.canonical.as_bytes(), &XmlLimits::default(), &bare).expect("a block is XML");
+    assert_eq!(read.to_canonical(&bare, DIALECT), block.canonical);
+    assert_eq!(block.tree.to_canonical(&bare, DIALECT), block.canonical);
+    assert_eq!(block.tree.attr("Id"), Some(block.id.as_str()));
+    let digest = |text: &str| DigestAlgorithm::Sha256.digest(text.as_bytes());
+    assert_eq!(block.digest(DigestAlgorithm::Sha256), digest(&block.canonical));
+    let textbook = block.tree.to_canonical(&bare, Dialect::Textbook);
+    let differs = textbook != block.canonical;
+    assert_eq!(block.textbook_digest(DigestAlgorithm::Sha256), differs.then(|| digest(&textbook)));
+}
+
+fn signature_fits(envelope: &Envelope) {
+    let Some(signature) = envelope.signature() else {
+        assert!(envelope.body().digest.is_none(), "nothing states how to digest the body");
+        return;
+    };
+    let response = envelope.message_type().direction() == Direction::Response;
+    assert_eq!(signature.by == SignedBy::Supplier, response, "the answering side signs answers");
+    let reference = signature.signature.reference(&format!("#{}", envelope.body().id));
+    let stated = envelope.body().digest.as_ref().map(|(algorithm, _)| *algorithm);
+    assert_eq!(stated, reference.map(|reference| reference.digest_algorithm));
+}
+
+fn package_is_in_place(data: &[u8], place: &PackagePlace) {
+    let index = |offset: u64| usize::try_from(offset).expect("offsets in a slice fit");
+    let text = &data[index(place.range.start)..index(place.range.end)];
+    let package = Element::parse(text, &XmlLimits::default(), &place.in_scope).expect("a package alone is XML");
+    assert!(package.is(OSCI, "ContentPackage"));
+    assert_eq!(place.is_empty, package.children().next().is_none());
+}
+
+/// The whole document as a tree says the same.
+fn agrees_with_tree(data: &[u8], envelope: &Envelope) {
+    let bare = NsContext::empty();
+    let document = Element::parse_document(data, &XmlLimits::default()).expect("it was read before");
+    let header = document.child(SOAP, "Header").expect("a header");
+    let is_signature = |e: &&Element| e.is(OSCI, "ClientSignature") || e.is(OSCI, "SupplierSignature");
+    assert_eq!(header.children().filter(is_signature).count(), usize::from(envelope.signature().is_some()));
+    let blocks: Vec<String> =
+        header.children().filter(|e| !is_signature(e)).map(|e| e.to_canonical(&bare, DIALECT)).collect();
+    let read: Vec<&str> = envelope.blocks().iter().map(|block| block.canonical.as_str()).collect();
+    assert_eq!(read, blocks);
+    let body = document.child(SOAP, "Body").expect("a body");
+    assert_eq!(body.attr("Id"), Some(envelope.body().id.as_str()));
+    if let Some((algorithm, digest)) = &envelope.body().digest {
+        assert_eq!(*digest, algorithm.digest(body.to_canonical(&bare, DIALECT).as_bytes()));
+        let textbook = body.to_canonical(&bare, Dialect::Textbook);
+        let other = envelope.body().textbook_digest(data, *algorithm, &Limits::default()).expect("it was read before");
+        assert!(other.is_none_or(|other| other == algorithm.digest(textbook.as_bytes())));
+        assert_eq!(other.is_some(), textbook != body.to_canonical(&bare, DIALECT));
+    }
+    match &envelope.body().content {
+        BodyContent::Empty => assert_eq!(body.children().count(), 0),
+        BodyContent::Order(order) => {
+            let only = body.children().next().expect("the order");
+            assert_eq!(order.to_canonical(&bare, DIALECT), only.to_canonical(&bare, DIALECT));
+        }
+        BodyContent::Package(_) => assert_eq!(body.children().count(), 1),
+    }
+    for id in envelope.reserved_ids() {
+        assert!(document.find_id(id).is_some(), "a reserved Id is one of the document");
     }
 }
 
-/// An order or answer that was read and written says the same again.
-fn orders_survive(envelope: &Envelope) {
+fn is_one_message_at_most(envelope: &Envelope) {
     let (request, response) = (Request::parse(envelope), Response::parse(envelope));
-    assert!(request.is_err() || response.is_err(), "a message has one direction");
-    let composed = match (&request, &response) {
-        (Ok(Request::InitDialog(order)), _) => order.compose(),
-        (Ok(Request::ExitDialog(order)), _) => order.compose(),
-        (Ok(Request::GetMessageId(order)), _) => order.compose(),
-        (Ok(Request::FetchDelivery(order)), _) => order.compose(),
-        (Ok(Request::FetchProcessCard(order)), _) => order.compose(),
-        (_, Ok(Response::InitDialog(answer))) => answer.compose(),
-        (_, Ok(Response::ExitDialog(answer))) => answer.compose(),
-        (_, Ok(Response::GetMessageId(answer))) => answer.compose(),
-        (_, Ok(Response::StoreDelivery(answer))) => answer.compose(),
-        (_, Ok(Response::FetchProcessCard(answer))) => answer.compose(),
-        _ => return,
-    };
-    // Blocks that had an `Id` of their own get ours; a custom block may have taken it.
-    let Ok((octets, Ok(again))) = composed.map(|message| written(&message)) else { return };
-    let multipart = Multipart::scan(&octets, &mime::Limits::default()).expect("it was written");
-    assert!(multipart.attachments().is_empty());
-    match (request, response) {
-        (Ok(order), _) => {
-            let again = Request::parse(&again).expect("it was one before");
-            assert_eq!(format!("{again:?}"), format!("{order:?}"));
-        }
-        (_, Ok(answer)) => {
-            let again = Response::parse(&again).expect("it was one before");
-            assert_eq!(format!("{again:?}"), format!("{answer:?}"));
-        }
-        _ => {}
+    let direction = envelope.message_type().direction();
+    if !matches!(request, Err(MessageError::WrongDirection(_))) {
+        assert_eq!(direction, Direction::RequestToIntermediary);
     }
-}
-
-/// A content package in a message of our own is, as far as signatures inside of it can tell, the one that was received.
-fn content_is_handed_on(data: &[u8], envelope: &Envelope) {
-    let Some(place) = envelope.body().package() else { return };
-    let content = OutContent::received(Arc::new(data.to_vec()), 0, place);
-    let inside = |data: &[u8], content: &OutContent| -> Vec<u8> {
-        let text = &data[index(content.range.start)..index(content.range.end)];
-        let package = Element::parse(text, &XmlLimits::default(), &content.in_scope).expect("it was read before");
-        let scope = &package.in_scope().clone();
-        let children = package.children().map(|child| child.to_canonical(&NsContext::empty(), Dialect::Textbook));
-        let declared = ns::ENVELOPE.iter().all(|(prefix, uri)| scope.uri(prefix) == Some(uri));
-        // Declarations that the sender did not make cannot be taken away from our envelope.
-        if declared { children.collect::<String>().into_bytes() } else { Vec::new() }
-    };
-    let expected = inside(data, &content);
-    let body = OutBody::Content(content);
-    let message = Outgoing::new(MessageType::ResponseToFetchDelivery, &ControlBlock::default(), body);
-    let (octets, Ok(again)) = written(&message) else { return };
-    let multipart = Multipart::scan(&octets, &mime::Limits::default()).expect("it was written");
-    let place = again.body().package().expect("it was one before");
-    let start = multipart.root().range.start;
-    let content = OutContent::received(Arc::new(octets.clone()), start, place);
-    let received = inside(&octets, &content);
-    assert!(expected.is_empty() || received == expected, "content is unchanged");
-}
-
-fn written(message: &Outgoing) -> (Vec<u8>, Result<Envelope, EnvelopeError>) {
-    let boundary = Boundary::new("fuzz_b6f1f2c0e5").expect("plain");
-    let octets = message.write(None, &boundary, Vec::new()).expect("in memory");
-    let range = Multipart::scan(&octets, &mime::Limits::default()).expect("it was written").root().range.clone();
-    let envelope = Envelope::read(BufReader::new(reader(&octets, range)), &Limits::default());
-    if let Err(error) = &envelope {
-        assert!(matches!(error, EnvelopeError::Xml(_)), "only Ids can collide: {error:?}");
+    if !matches!(response, Err(MessageError::WrongDirection(_))) {
+        assert_eq!(direction, Direction::Response);
     }
-    (octets, envelope)
-}
-
-fn index(position: u64) -> usize {
-    usize::try_from(position).expect("positions of a slice fit")
+    assert!(request.is_err() || response.is_err());
 }
