@@ -140,8 +140,7 @@ fn cards_in_one_answer_are_bounded_by_their_size_too() {
 
 #[test]
 fn a_message_that_is_larger_inside_than_allowed() {
-    let mut setup = Setup::default();
-    setup.message_bytes = 100_000;
+    let setup = Setup { message_bytes: 100_000, ..Setup::default() };
     let bench = setup.start();
     let mut alice = Client::alice();
     let mut delivery = Delivery::to("bob-cipher", &bench.fresh_id());
