@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_crypto::{Curve, PrivateKey, SystemRandom};
-use rohrpost_pki::issue::{Authority, Name, Template, Validity};
+use rohrpost_pki::issue::{Authority, Name, Template, Validity, self_signed};
 use rohrpost_pki::pkcs12;
 use rohrpost_pki::{Anchors, Certificate, Use, Verdict, inspect};
 use time::macros::datetime;
@@ -73,6 +73,20 @@ fn a_certificate_is_the_whole_input() {
     assert!(Certificate::from_der(&longer).is_err());
     let huge = [der, &vec![0; Certificate::MAX_LEN]].concat();
     assert!(Certificate::from_der(&huge).is_err());
+}
+
+#[test]
+fn names_are_no_longer_than_they_need_be() {
+    let key = PrivateKey::generate_ec(Curve::P256).unwrap();
+    let validity = Validity::new(datetime!(2025-01-01 0:00 UTC), datetime!(2035-01-01 0:00 UTC));
+    let named = |name: &str| {
+        let template = Template::signature(Name::new().common_name(name), validity);
+        self_signed(&template, &key, &SystemRandom).map(|certificate| certificate.subject().len())
+    };
+    assert_eq!(named(&"x".repeat(4000)).unwrap(), 4003);
+    assert!(named(&"x".repeat(4094)).is_err());
+    // Three characters of text for each of the name.
+    assert!(named(&"\u{1}".repeat(1400)).is_err());
 }
 
 proptest! {

@@ -53,8 +53,10 @@ impl Parts {
             number @ 0..=2 => number + 1,
             _ => return Err(malformed("its version is none of 1, 2 and 3")),
         };
-        let name =
-            |range: &Range<usize>| name::rfc2253(&der[range.clone()]).ok_or_else(|| malformed("a name cannot be read"));
+        let name = |range: &Range<usize>| {
+            let name = name::rfc2253(&der[range.clone()]).ok_or_else(|| malformed("a name cannot be read"))?;
+            if name.len() > MAX_NAME_LEN { Err(malformed("a name is too long")) } else { Ok(name) }
+        };
         // Identifiers of keys only help to find issuers; one that cannot be read is like none.
         let authority_key_id = extension(parsed, &OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, |value| match value {
             ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
@@ -128,6 +130,9 @@ impl Places {
 
 /// RFC 5280 allows 20 octets; some authorities use more.
 const MAX_SERIAL_LEN: usize = 64;
+
+/// Octets of a name as text. Names are kept with every result of an inspection and stand in reports, and anybody can make some.
+const MAX_NAME_LEN: usize = 4096;
 
 fn malformed(detail: &str) -> CertificateError {
     CertificateError::Malformed { detail: detail.to_owned() }
