@@ -3,7 +3,13 @@
 
 use std::fmt::Write as _;
 
+use rohrpost_crypto::{Curve, PrivateKey, SystemRandom};
+use rohrpost_osci::card::InspectionReport;
+use rohrpost_osci::header::{CertificateEntry, CertificateRole, CertificateUse};
 use rohrpost_osci::selection::DeliverySelection;
+use rohrpost_pki::issue::{Name, Template, Validity, self_signed};
+use rohrpost_store::Store as _;
+use time::macros::datetime;
 
 use crate::harness::{Bench, Client, Delivered, Delivery, Draft, DraftAttachment, DraftBlock, NOW, Setup};
 
@@ -156,4 +162,37 @@ fn as_much_header_as_there_may_be() {
             draft.blocks.push(DraftBlock::new("meta", text));
         });
     }
+}
+
+#[test]
+fn many_certificates() {
+    let key = PrivateKey::generate_ec(Curve::P256).unwrap();
+    let validity = Validity::new(datetime!(2025-01-01 0:00 UTC), datetime!(2035-01-01 0:00 UTC));
+    let named = |name: &str| {
+        let template = Template::signature(Name::new().common_name(name), validity);
+        self_signed(&template, &key, &SystemRandom).unwrap().der().to_vec()
+    };
+    let with_authors = |bench: &Bench, certificates: Vec<Vec<u8>>| {
+        let mut alice = Client::alice().in_clear().unsigned();
+        let id = bench.fresh_id();
+        let mut delivery = Delivery::to("bob-cipher", &id);
+        delivery.certificates.extend(certificates.into_iter().zip(0..).map(|(der, number)| {
+            CertificateEntry::new(CertificateRole::OtherAuthor, CertificateUse::Signature, number, der)
+        }));
+        let draft = alice.store(delivery);
+        let answer = bench.handle(alice.encode(&draft));
+        let card = bench.store.card(&id).unwrap();
+        let report = card.map(|card| InspectionReport::from_stored(card.inspections).inspections().unwrap().len());
+        (answer.codes, report)
+    };
+    let bench = Bench::default();
+    let one = named("author");
+    // Two of alice and bob, and the one of all the authors.
+    assert_eq!(with_authors(&bench, vec![one; 500]), (vec![800, 3707], Some(3)));
+    let different: Vec<_> = (0..300).map(|number| named(&format!("author {number}"))).collect();
+    assert_eq!(with_authors(&bench, different), (vec![800, 3707], Some(302)));
+    assert!(fetch(&bench).is_some());
+    // Names that become many times longer on the card.
+    let long: Vec<_> = (0..300).map(|number| named(&format!("{number}{}", "&".repeat(4000)))).collect();
+    assert_eq!(with_authors(&bench, long), (vec![9811, 3707], None));
 }
