@@ -7,7 +7,9 @@ mod harness;
 
 mod acknowledgement;
 mod dialogs;
+mod fetchable;
 mod languages;
 mod log;
 mod passing_on;
+mod protection;
 mod selection;
