@@ -5,7 +5,7 @@
 //! * [`Frontier`] appends; [`inclusion`] and [`consistency`] prove; [`verify_inclusion`] and [`verify_consistency`] check
 //!   (RFC 6962 hashing, RFC 9162 algorithms).
 //! * [`Checkpoint`] is the signed statement "so many leaves, this root" (C2SP tlog-checkpoint, a signed note with Ed25519).
-//! * [`export`] writes the log as files in the layout of C2SP tlog-tiles; [`verify_export`] checks such files with nothing
+//! * [`export()`] writes the log as files in the layout of C2SP tlog-tiles; [`verify_export`] checks such files with nothing
 //!   but the public key. [`LeafProof`] carries one leaf with its proof (C2SP tlog-proof).
 //!
 //! Deliberately not in here: a database, a clock, sockets, message bodies. Hashes come through [`HashReader`], records

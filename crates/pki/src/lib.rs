@@ -1,6 +1,6 @@
 //! Certificates: is this one good for this use at this time.
 //!
-//! [`inspect`] judges a [`Certificate`] under [`Anchors`] and a policy, and [`Inspector`] does so with
+//! [`inspect()`] judges a [`Certificate`] under [`Anchors`] and a policy, and [`Inspector`] does so with
 //! a memory. The result, an [`Inspection`], holds what a report of OSCI-Transport 1.2 says about a
 //! certificate, a three-valued [`Verdict`] and every [`Reason`]. Around it: reading and writing
 //! [`pem`] and [`pkcs12`] files ([`KeyEntry`]), and [`issue`] for test authorities.

@@ -18,7 +18,7 @@ use crate::key_usage::KeyUsage;
 /// An X.509 certificate (RFC 5280), parsed once and cheap to clone.
 ///
 /// Parsing is strict about the encoding (the whole input is one certificate of at most
-/// [`Certificate::MAX_LEN`] octets) and says nothing about trust: that is [`crate::inspect`].
+/// [`Certificate::MAX_LEN`] octets) and says nothing about trust: that is [`crate::inspect()`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Certificate(Arc<Parts>);
 

@@ -59,7 +59,7 @@ pub fn encode_unbroken(data: impl AsRef<[u8]>) -> String {
     STANDARD.encode(data)
 }
 
-/// Length of what [`encode`] makes of `length` bytes.
+/// Length of what [`encode()`] makes of `length` bytes.
 pub fn encoded_len(length: u64) -> u64 {
     length.div_ceil(3) * 4 + length / LINE as u64
 }
