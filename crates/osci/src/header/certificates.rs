@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 
 use rohrpost_crypto::sha256;
@@ -51,6 +52,8 @@ pub struct CertificateEntry {
 pub struct NonIntermediaryCertificates {
     id: String,
     entries: Vec<CertificateEntry>,
+    /// Places in `entries`, ordered by `Id`: content may refer to certificates often.
+    by_id: Vec<usize>,
 }
 
 /// The certificates of the intermediary (header block `IntermediaryCertificates`).
@@ -126,7 +129,8 @@ impl NonIntermediaryCertificates {
 
     /// The entry with this `Id`.
     pub fn by_id(&self, id: &str) -> Option<&CertificateEntry> {
-        self.entries.iter().find(|entry| entry.id == id)
+        let found = self.by_id.binary_search_by(|&at| self.entries[at].id.as_str().cmp(id)).ok()?;
+        Some(&self.entries[self.by_id[found]])
     }
 
     /// The first entry of this kind: for originator and addressee the only one.
@@ -175,20 +179,24 @@ impl NonIntermediaryCertificates {
 
     fn checked(id: &str, entries: Vec<CertificateEntry>) -> Result<Self, BlockError> {
         let block = || "NonIntermediaryCertificates".to_owned();
-        for (at, entry) in entries.iter().enumerate() {
-            let known = NAMES.iter().any(|(role, purpose, _)| (*role, *purpose) == (entry.role, entry.purpose));
+        let mut seen = HashSet::new();
+        for entry in &entries {
+            let kind = (entry.role, entry.purpose);
+            let known = NAMES.iter().any(|(role, purpose, _)| (*role, *purpose) == kind);
             if !known || entry.role == CertificateRole::Intermediary {
                 return Err(BlockError::UnexpectedChild { element: block(), child: entry.element().to_owned() });
             }
             let alone = matches!(entry.role, CertificateRole::Originator | CertificateRole::Addressee);
-            let twin = |other: &CertificateEntry| {
-                other.id == entry.id || (alone && (other.role, other.purpose) == (entry.role, entry.purpose))
-            };
-            if entries.iter().take(at).any(twin) {
+            if alone && !seen.insert(kind) {
                 return Err(BlockError::RepeatedChild { element: block(), child: entry.element().to_owned() });
             }
         }
-        Ok(Self { id: id.to_owned(), entries })
+        let mut by_id: Vec<usize> = (0..entries.len()).collect();
+        by_id.sort_by_key(|&at| &entries[at].id);
+        if let Some(twins) = by_id.windows(2).find(|pair| entries[pair[0]].id == entries[pair[1]].id) {
+            return Err(BlockError::RepeatedChild { element: block(), child: entries[twins[1]].element().to_owned() });
+        }
+        Ok(Self { id: id.to_owned(), entries, by_id })
     }
 }
 
@@ -226,7 +234,7 @@ impl IntermediaryCertificates {
 impl Default for NonIntermediaryCertificates {
     /// No certificates.
     fn default() -> Self {
-        Self { id: Self::ID.to_owned(), entries: Vec::new() }
+        Self { id: Self::ID.to_owned(), entries: Vec::new(), by_id: Vec::new() }
     }
 }
 

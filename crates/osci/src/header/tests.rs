@@ -156,6 +156,18 @@ fn certificates_keep_ids_and_order() {
 }
 
 #[test]
+fn every_certificate_is_found_by_id() {
+    let authors = |count: usize| -> Vec<CertificateEntry> {
+        let number = |at: usize| u32::try_from(at).unwrap();
+        let author = |at| CertificateEntry::new(CertificateRole::OtherAuthor, CertificateUse::Cipher, number(at), b"A");
+        (0..count).rev().map(author).collect()
+    };
+    let most = NonIntermediaryCertificates::new(authors(NonIntermediaryCertificates::MAX_ENTRIES)).unwrap();
+    assert!(most.entries().iter().all(|entry| most.by_id(&entry.id) == Some(entry)));
+    assert_eq!(most.by_id("author0"), None);
+}
+
+#[test]
 fn the_order_of_received_certificates_is_kept() {
     let text = format!(
         "<osci:NonIntermediaryCertificates{NS5} Id='n'>\n<osci:SignatureCertificateOriginator Id='b'>{}</osci:SignatureCertificateOriginator><osci:CipherCertificateAddressee Id='a'>{}</osci:CipherCertificateAddressee></osci:NonIntermediaryCertificates>",
