@@ -176,7 +176,7 @@ impl Leaf {
             + bound_list(&mut leaf.feedback, Self::MAX_LIST)
             + bound_list(&mut leaf.commitments, Self::MAX_LIST);
         leaf.algorithms.iter_mut().for_each(bound_text);
-        leaf.omitted += omitted;
+        leaf.omitted = leaf.omitted.saturating_add(omitted);
         leaf
     }
 }
@@ -286,5 +286,16 @@ mod tests {
         assert!(read.message_id.unwrap().starts_with("sha256:"));
         assert!(read.correlation.unwrap().starts_with("sha256:"));
         assert_eq!(read.certificates.len(), 128);
+    }
+
+    #[test]
+    fn no_number_of_omissions_is_too_large() {
+        let feedback = vec!["1"; 100].join(",");
+        let text = format!(
+            r#"{{"v":1,"time":"2024-05-01T10:00:00.123Z","event":"accepted","feedback":[{feedback}],"omitted":{}}}"#,
+            u64::MAX
+        );
+        let read = Leaf::parse(text.as_bytes()).unwrap();
+        assert_eq!(Leaf::parse(&read.to_bytes()).unwrap().omitted(), u64::MAX);
     }
 }
