@@ -29,7 +29,8 @@ fn source_does_not_matter(data: &[u8], scanned: &Result<Multipart, MimeError>) {
         Err(error) => Err(format!("{error:?}")),
     };
     let expected = outcome(scanned);
-    let size = 1 + data.len() % 7;
+    // A few hundred reads are enough.
+    let size = 1 + data.len() % 7 + data.len() / 256;
     assert_eq!(outcome(&Multipart::scan(&Trickle { data, size }, &Limits::default())), expected, "in small pieces");
     let larger = [b"\r\n--x\r\n", data, b"\r\n--x--\r\n"].concat();
     let view = Slice::new(&larger, 7..7 + data.len() as u64);

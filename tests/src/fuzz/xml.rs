@@ -74,9 +74,10 @@ impl Document {
 /// which of several, may vary.
 fn kind(result: &Result<Document, XmlError>) -> String {
     match result {
-        Err(XmlError::NotWellFormed { fault: Fault::NotUtf8 | Fault::Character | Fault::CdataEndInText, .. }) => {
-            "text".to_owned()
-        }
+        Err(XmlError::NotWellFormed {
+            fault: Fault::NotUtf8 | Fault::Character | Fault::CdataEndInText | Fault::Truncated,
+            ..
+        }) => "text".to_owned(),
         Err(XmlError::NotWellFormed { fault, .. }) => format!("{fault:?}"),
         Err(XmlError::Limit { bound, .. }) => format!("{bound:?}"),
         other => format!("{other:?}"),
