@@ -15,8 +15,8 @@ use rohrpost_crypto::{
 use rohrpost_osci::compose::{OutContent, OutDelivery};
 use rohrpost_osci::content::{
     Attachment, AttachmentContent, AttachmentEncryption, Author, BuildError, Container, ContainerBuilder, Content,
-    ContentKey, ContentSignatureFault, InMemory, NewAttachment, NewContainer, Package, PackageBuilder, ReaderKey,
-    Sealed, SealedContainer, Sealing, SignatureVerdict,
+    ContentError, ContentKey, ContentSignatureFault, InMemory, NewAttachment, NewContainer, Package, PackageBuilder,
+    ReaderKey, Sealed, SealedContainer, Sealing, SignatureVerdict,
 };
 use rohrpost_osci::datetime::DateTime;
 use rohrpost_osci::dialog::ControlBlock;
@@ -572,4 +572,138 @@ proptest! {
         prop_assert_eq!(received.verdicts.len(), usize::from(!plans.is_empty()));
         prop_assert!(received.verdicts.iter().all(|verdict| verdict.outcome.is_ok()));
     }
+}
+
+/// A key that counts how often it is used.
+struct Counting<'a>(&'a dyn Decryptor, std::sync::atomic::AtomicUsize);
+
+impl Decryptor for Counting<'_> {
+    fn key_bits(&self) -> u32 {
+        self.0.key_bits()
+    }
+
+    fn unwrap_key(
+        &self,
+        transport: rohrpost_crypto::KeyTransport,
+        wrapped: &[u8],
+        wanted_len: usize,
+    ) -> Result<rohrpost_crypto::SessionKey, rohrpost_crypto::DecryptionFailed> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.unwrap_key(transport, wrapped, wanted_len)
+    }
+}
+
+/// The package of a message, not decrypted.
+fn package(octets: &[u8]) -> Package {
+    let source: Arc<dyn ReadAt> = blob(octets);
+    let multipart = Multipart::scan(&*source, &mime::Limits::default()).unwrap();
+    let root = multipart.root().range.clone();
+    let envelope = Envelope::read(BufReader::new(reader(&*source, root.clone())), &Limits::default()).unwrap();
+    let place = OutContent::received(Arc::clone(&source), root.start, envelope.body().package().unwrap());
+    Package::read(&place, &InMemory).unwrap()
+}
+
+#[test]
+fn one_key_is_tried_once() {
+    let [bob, _] = &*READERS;
+    let sealed = seal(ContainerBuilder::new("c").data("d", blob("Any")).build(), "e", &[bob]);
+    let octets = send(PackageBuilder::new().sealed(sealed).build(&InMemory).unwrap());
+    let text = String::from_utf8(octets).unwrap();
+    let from = text.find("<xenc:EncryptedKey>").unwrap();
+    let to = text.find("</xenc:EncryptedKey>").unwrap() + "</xenc:EncryptedKey>".len();
+    let (key, damaged) = (&text[from..to], text[from..to].replacen("<xenc:CipherValue>", "<xenc:CipherValue>AAAA", 1));
+    let decryptor = bob.key.decryptor().unwrap();
+    for (keys, opens) in [(key.to_owned() + &damaged.repeat(500), true), (damaged.repeat(500) + key, false)] {
+        let counting = Counting(&decryptor, Default::default());
+        let mut package = package(text.replace(key, &keys).as_bytes());
+        let keys = [ContentKey { certificate: &bob.entry.der, decryptor: &counting }];
+        package.decrypt(&keys, &certificates(), &InMemory).unwrap();
+        assert_eq!(package.encrypted[0].content.is_ok(), opens);
+        assert_eq!(counting.1.into_inner(), 1);
+    }
+}
+
+#[test]
+fn ids_of_what_was_encrypted_are_new() {
+    let [bob, _] = &*READERS;
+    let signed = |id: &str, data: &str| {
+        let mut container = ContainerBuilder::new(id).data(data, blob("signed by alice")).build();
+        AUTHORS[0].sign(&mut container);
+        seal(container, "e", &[bob])
+    };
+    let octets = |sealed, shown: &str, data: &str| {
+        let open = ContainerBuilder::new("shown").data("data_shown", blob("not signed")).build();
+        let delivery = PackageBuilder::new().sealed(sealed).container(open).build(&InMemory).unwrap();
+        let text = String::from_utf8(send(delivery)).unwrap();
+        text.replace(r#"Id="shown""#, &format!("Id=\"{shown}\""))
+            .replace(r#"Id="data_shown""#, &format!("Id=\"{data}\""))
+    };
+    let received = receive(octets(signed("c", "d"), "c2", "d2").as_bytes(), &[bob]);
+    assert_eq!(outcomes(&received), [("c", &Ok(()))]);
+    // A verdict names the container by its Id: it must not be taken for one about other content.
+    for (shown, data) in [("c", "d2"), ("c2", "d"), ("d", "d2"), ("c2", "c")] {
+        let received = receive(octets(signed("c", "d"), shown, data).as_bytes(), &[bob]);
+        assert_eq!(outcomes(&received), [], "{shown} {data}");
+        assert_eq!(received.package.encrypted[0].content.as_ref().unwrap_err(), &Sealed::Failed);
+    }
+}
+
+#[test]
+fn encrypted_data_without_id_cannot_be_covered() {
+    let [bob, _] = &*READERS;
+    let inner = |id: &str| ContainerBuilder::new(id).data(format!("d_{id}"), blob("x")).build();
+    let sealed = seal(inner("a"), "e", &[bob]);
+    let mut open = ContainerBuilder::new("c").sealed(sealed).build();
+    AUTHORS[0].sign(&mut open);
+    let other =
+        String::from_utf8(send(PackageBuilder::new().sealed(seal(inner("b"), "f", &[bob])).build(&InMemory).unwrap()))
+            .unwrap();
+    let from = other.find("<xenc:EncryptedData").unwrap();
+    let to = other.find("</xenc:EncryptedData>").unwrap() + "</xenc:EncryptedData>".len();
+    let stranger = other[from..to].replace(r#" Id="f""#, "");
+    let text = String::from_utf8(send(PackageBuilder::new().container(open).build(&InMemory).unwrap())).unwrap();
+    let text = text.replace("</osci:ContentContainer>", &format!("{stranger}</osci:ContentContainer>"));
+    assert_eq!(outcomes(&receive(text.as_bytes(), &[bob]))[0], ("c", &Err(ContentSignatureFault::Incomplete)));
+}
+
+#[test]
+fn many_signatures_cost_one_digest() {
+    let mut container = ContainerBuilder::new("c").data("d", blob(vec![b'x'; 2_000_000])).build();
+    AUTHORS[0].sign(&mut container);
+    let octets = send(PackageBuilder::new().container(container).build(&InMemory).unwrap());
+    let text = String::from_utf8(octets).unwrap();
+    let from = text.find("<ds:Signature>").unwrap();
+    let to = text.find("</ds:Signature>").unwrap() + "</ds:Signature>".len();
+    let signature = &text[from..to];
+    let time = |count: usize| {
+        let text = text.replacen(signature, &signature.repeat(count), 1);
+        let began = std::time::Instant::now();
+        let received = receive(text.as_bytes(), &[]);
+        assert!(received.verdicts.iter().all(|verdict| verdict.outcome.is_ok()));
+        assert_eq!(received.verdicts.len(), count);
+        began.elapsed()
+    };
+    let (one, many) = (time(1), time(200));
+    assert!(many < 3 * one + std::time::Duration::from_millis(700), "{many:?} against {one:?}");
+}
+
+#[test]
+fn what_is_kept_in_memory_is_bounded() {
+    let mut container = ContainerBuilder::new("c").data("d", blob("Any")).build();
+    AUTHORS[0].sign(&mut container);
+    let octets = send(PackageBuilder::new().container(container).build(&InMemory).unwrap());
+    let text = String::from_utf8(octets).unwrap();
+    let from = text.find("<ds:Signature>").unwrap();
+    let to = text.find("</ds:Signature>").unwrap() + "</ds:Signature>".len();
+    let signature = &text[from..to];
+    let read = |count: usize| {
+        let text = text.replacen(signature, &signature.repeat(count), 1);
+        let (from, to) = (text.find("<osci:ContentPackage>").unwrap(), text.find("</soap:Body>").unwrap());
+        let place =
+            OutContent { source: blob(&text[..to]), range: from as u64..to as u64, in_scope: ns::envelope_context() };
+        Package::read(&place, &InMemory)
+    };
+    assert_eq!(read(100).unwrap().containers[0].signatures.len(), 100);
+    let beyond = (16 << 20) / signature.len() + 1;
+    assert!(matches!(read(beyond), Err(ContentError::TooMuchKept)));
 }

@@ -1,5 +1,7 @@
 //! Opens encrypted containers for the owner of a key.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -33,7 +35,8 @@ pub enum Sealed {
     Untried,
     /// It is not encrypted for any of the keys given.
     NotForUs,
-    /// It could not be decrypted, or what came out is no container. Whatever went wrong looks the same.
+    /// It could not be decrypted, or what came out is no container, or one with `Id`s that something else in the message has.
+    /// Whatever went wrong looks the same.
     Failed,
     /// It is encrypted in a way we do not know, or not well-formed.
     Malformed,
@@ -62,7 +65,11 @@ impl Package {
         certificates: &NonIntermediaryCertificates,
         blobs: &dyn Blobs,
     ) -> io::Result<()> {
-        let opening = Opening { keys, certificates, blobs };
+        let mut ids = Ids::default();
+        self.containers.iter().for_each(|container| {
+            ids.add(container);
+        });
+        let opening = Opening { keys, certificates, blobs, ids: RefCell::new(ids) };
         self.containers.iter_mut().try_for_each(|container| opening.container(container, 0))?;
         self.encrypted.iter_mut().try_for_each(|encrypted| opening.encrypted(encrypted, 0))
     }
@@ -86,6 +93,7 @@ struct Opening<'a> {
     keys: &'a [ContentKey<'a>],
     certificates: &'a NonIntermediaryCertificates,
     blobs: &'a dyn Blobs,
+    ids: RefCell<Ids>,
 }
 
 /// Layers of encryption that are opened.
@@ -124,30 +132,67 @@ impl Opening<'_> {
             let source = CipherValue::find(encrypted.place.open());
             if let Some(plain) = opened(data.cipher, data.iv, &session, source, self.blobs)? {
                 match Container::read_document(plain, self.blobs) {
-                    Ok(container) => return Ok(Ok(container)),
+                    Ok(container) if self.ids.borrow_mut().add(&container) => return Ok(Ok(container)),
                     Err(ContentError::Io(error)) => return Err(error),
-                    Err(_) => {}
+                    Ok(_) | Err(_) => {}
                 }
             }
         }
         Ok(Err(sealed))
     }
 
-    /// Our keys and the encrypted keys made for them.
+    /// Our keys, each with the first encrypted key made for it: a sender must not make us try many.
     fn matching<'a>(
         &'a self,
         data: &'a EncryptedData,
     ) -> impl Iterator<Item = (&'a ContentKey<'a>, &'a rohrpost_xmlsec::enc::EncryptedKey)> {
-        data.keys.iter().filter_map(|wrapped| {
-            let certificate = match &wrapped.recipient {
-                Recipient::Certificate(der) => der.as_slice(),
-                Recipient::Retrieval(uri) => {
-                    let entry = self.certificates.by_id(uri.strip_prefix('#')?)?;
-                    (entry.purpose == CertificateUse::Cipher).then_some(entry.der.as_slice())?
-                }
-            };
-            self.keys.iter().find(|key| key.certificate == certificate).map(|key| (key, wrapped))
+        self.keys.iter().filter_map(|key| {
+            let wrapped =
+                data.keys.iter().find(|wrapped| self.certificate(&wrapped.recipient) == Some(key.certificate));
+            wrapped.map(|wrapped| (key, wrapped))
         })
+    }
+
+    fn certificate<'a>(&'a self, recipient: &'a Recipient) -> Option<&'a [u8]> {
+        match recipient {
+            Recipient::Certificate(der) => Some(der),
+            Recipient::Retrieval(uri) => {
+                let entry = self.certificates.by_id(uri.strip_prefix('#')?)?;
+                (entry.purpose == CertificateUse::Cipher).then_some(entry.der.as_slice())
+            }
+        }
+    }
+}
+
+/// `Id`s of containers and contents. Verdicts name what they are about by its `Id`, so what comes out of a ciphertext must not have
+/// one that something else has.
+#[derive(Default)]
+struct Ids(HashSet<String>);
+
+impl Ids {
+    /// Takes those of a container, if all of them are new.
+    fn add(&mut self, container: &Container) -> bool {
+        let mut found = Vec::new();
+        collect(container, &mut found);
+        let new = found.iter().all(|id| !self.0.contains(*id));
+        if new {
+            self.0.extend(found.into_iter().map(str::to_owned));
+        }
+        new
+    }
+}
+
+fn collect<'a>(container: &'a Container, ids: &mut Vec<&'a str>) {
+    ids.push(&container.id);
+    for content in &container.contents {
+        match content {
+            Content::Data(data) => ids.push(&data.id),
+            Content::Attachment(reference) => ids.push(&reference.id),
+            Content::Container(nested) => {
+                ids.push(&nested.id);
+                collect(&nested.container, ids);
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Place {
     pub(super) source: Arc<dyn ReadAt>,
     pub(super) range: Range<u64>,
     /// What is in scope within it, its own declarations included.
-    pub(super) in_scope: NsContext,
+    pub(super) in_scope: Arc<NsContext>,
 }
 
 pub(super) type Source = BufReader<RangeReader<Arc<dyn ReadAt>>>;
@@ -37,18 +37,14 @@ impl Place {
         StrictReader::fragment(BufReader::with_capacity(BUFFER, source), &Limits::default(), &self.in_scope)
     }
 
-    /// Whether one of the canonical forms that peers may have signed has this digest.
-    pub(super) fn has_digest(
-        &self,
-        declarations: Declarations,
-        algorithm: DigestAlgorithm,
-        expected: &[u8],
-    ) -> io::Result<bool> {
+    /// Digests of the canonical forms that peers may have signed.
+    pub(super) fn digests(&self, declarations: Declarations, algorithm: DigestAlgorithm) -> io::Result<Vec<Digest>> {
         let (digest, differs) = self.digest(declarations, Dialect::EscapeGtInAttributes, algorithm)?;
-        if digest.matches(expected) || !differs {
-            return Ok(digest.matches(expected));
+        let mut digests = vec![digest];
+        if differs {
+            digests.push(self.digest(declarations, Dialect::Textbook, algorithm)?.0);
         }
-        Ok(self.digest(declarations, Dialect::Textbook, algorithm)?.0.matches(expected))
+        Ok(digests)
     }
 
     fn digest(

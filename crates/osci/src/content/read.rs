@@ -8,7 +8,7 @@ use rohrpost_xmlsec::base64::DecodeWriter;
 use rohrpost_xmlsec::enc::{self, EncryptedData, EncryptionMalformed};
 use rohrpost_xmlsec::reader::{Event, StartTag, StrictReader};
 use rohrpost_xmlsec::tree::Element;
-use rohrpost_xmlsec::{Limits, XmlError};
+use rohrpost_xmlsec::{Limits, NsContext, XmlError};
 use thiserror::Error;
 
 use super::blob::Blobs;
@@ -133,6 +133,9 @@ pub enum ContentError {
     /// Data that are not base64.
     #[error("the data of a content are not base64")]
     NotBase64,
+    /// Signatures and encrypted keys that are too large to be kept in memory.
+    #[error("the content holds more signatures or encrypted keys than anybody needs")]
+    TooMuchKept,
 }
 
 impl Package {
@@ -148,6 +151,8 @@ impl Package {
             source: Arc::clone(source),
             start: range.start,
             blobs,
+            last_scope: Arc::default(),
+            kept: 0,
         };
         reading.next_child("document")?;
         let package = reading.package()?;
@@ -160,7 +165,8 @@ impl Container {
     /// Reads a document that is one container: what encrypted data hold.
     pub(super) fn read_document(source: Arc<dyn ReadAt>, blobs: &dyn Blobs) -> Result<Self, ContentError> {
         let input = BufReader::new(reader(Arc::clone(&source), 0..source.len()));
-        let mut reading = Reading { xml: StrictReader::new(input, &Limits::default()), source, start: 0, blobs };
+        let xml = StrictReader::new(input, &Limits::default());
+        let mut reading = Reading { xml, source, start: 0, blobs, last_scope: Arc::default(), kept: 0 };
         reading.next_child("document")?;
         let container = reading.container("document")?;
         reading.xml.next()?;
@@ -174,7 +180,15 @@ struct Reading<'a> {
     /// Where in the source the reader began.
     start: u64,
     blobs: &'a dyn Blobs,
+    last_scope: Arc<NsContext>,
+    kept: u64,
 }
+
+/// Bytes of an encrypted key beside the key itself, roughly.
+const KEY_OVERHEAD: u64 = 128;
+
+/// Bytes of signatures and encrypted keys of one document: everything else is left where it is or goes to blobs.
+const KEPT_BYTES: u64 = 16 << 20;
 
 impl Reading<'_> {
     fn package(&mut self) -> Result<Package, ContentError> {
@@ -203,7 +217,9 @@ impl Reading<'_> {
         while self.next_child("ContentContainer")? {
             let name = self.tag().name();
             if name.is(DS, "Signature") {
+                let start = self.xml.event_start();
                 container.signatures.push(Element::read_element(&mut self.xml)?);
+                self.keep(self.xml.offset() - start)?;
             } else if name.is(XENC, "EncryptedData") {
                 container.encrypted.push(self.encrypted()?);
             } else {
@@ -217,7 +233,7 @@ impl Reading<'_> {
     fn content(&mut self) -> Result<Content, ContentError> {
         self.expect(OSCI, "Content", "ContentContainer")?;
         let start = self.xml.event_start();
-        let in_scope = self.xml.in_scope().clone();
+        let in_scope = self.scope();
         let id = self.id("Content");
         let href = self.tag().attr("href").map(str::to_owned);
         let mut inside = None;
@@ -267,7 +283,7 @@ impl Reading<'_> {
 
     fn encrypted(&mut self) -> Result<EncryptedContainer, ContentError> {
         let start = self.xml.event_start();
-        let in_scope = self.xml.in_scope().clone();
+        let in_scope = self.scope();
         let id = self.tag().attr("Id").map(str::to_owned);
         let outside = self.xml.depth() - 1;
         let encryption = match EncryptedData::read_streaming(&mut self.xml, &enc::Limits::default(), io::sink()) {
@@ -277,15 +293,31 @@ impl Reading<'_> {
             Err(_) if self.xml.depth() == outside => None,
             Err(_) => return Err(ContentError::NotBase64),
         };
+        let keys = encryption.iter().flat_map(|encryption| &encryption.keys);
+        self.keep(keys.map(|key| key.wrapped.len() as u64 + KEY_OVERHEAD).sum())?;
         let sealed = if encryption.is_some() { Sealed::Untried } else { Sealed::Malformed };
         let place = self.place(start, in_scope);
         Ok(EncryptedContainer { id, encryption, content: Err(sealed), place })
     }
 
     /// The element that began at `start` and has just ended.
-    fn place(&self, start: u64, in_scope: rohrpost_xmlsec::NsContext) -> Place {
+    fn place(&self, start: u64, in_scope: Arc<NsContext>) -> Place {
         let range = self.start + start..self.start + self.xml.offset();
         Place { source: Arc::clone(&self.source), range, in_scope }
+    }
+
+    /// What is in scope, kept once for all places that have the same.
+    fn scope(&mut self) -> Arc<NsContext> {
+        if *self.last_scope != *self.xml.in_scope() {
+            self.last_scope = Arc::new(self.xml.in_scope().clone());
+        }
+        Arc::clone(&self.last_scope)
+    }
+
+    /// Counts what is kept in memory of signatures and encrypted keys.
+    fn keep(&mut self, bytes: u64) -> Result<(), ContentError> {
+        self.kept += bytes;
+        if self.kept > KEPT_BYTES { Err(ContentError::TooMuchKept) } else { Ok(()) }
     }
 
     fn expect(&self, uri: &str, local: &str, parent: &'static str) -> Result<(), ContentError> {

@@ -94,9 +94,18 @@ struct Check<'a> {
     attachments: HashMap<&'a str, &'a Attachment>,
     certificates: &'a NonIntermediaryCertificates,
     key_of: &'a dyn Fn(&[u8]) -> Option<PublicKey>,
-    /// Digests of attachments: several signatures may cover one.
-    digests: HashMap<(String, DigestAlgorithm), Digest>,
+    /// Digests of what signatures of the container at hand cover: several may cover the same, and a sender may add as many as it
+    /// likes.
+    digests: HashMap<Key, Vec<Digest>>,
     verdicts: Vec<SignatureVerdict>,
+}
+
+/// Which object of a container was digested, and how.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    uri: String,
+    algorithm: DigestAlgorithm,
+    canonicalized: bool,
 }
 
 /// An error of the medium, or a fault of the signature.
@@ -107,6 +116,8 @@ enum Stop {
 
 impl<'a> Check<'a> {
     fn container(&mut self, container: &'a Container) -> io::Result<()> {
+        // What a URI means depends on the container; only attachments are the same everywhere.
+        self.digests.retain(|key, _| key.uri.starts_with("cid:"));
         for element in &container.signatures {
             let verdict = self.signature(container, &Signature::parse(element, &Limits::default()))?;
             self.verdicts.push(verdict);
@@ -195,34 +206,46 @@ impl<'a> Check<'a> {
     }
 
     fn digest_is_right(&mut self, object: Object<'_>, reference: &Reference) -> Result<bool, Stop> {
-        let (algorithm, expected) = (reference.digest_algorithm, reference.digest.as_slice());
-        match object {
-            Object::Data(bytes) => Ok(digest_of(bytes, algorithm)?.matches(expected)
-                || (is_canonicalized(reference) && canonical_form_has(bytes, algorithm, expected)?)),
-            Object::Element(place) => Ok(place.has_digest(Declarations::InScope, algorithm, expected)?),
-            Object::Encrypted(place) => Ok(place.has_digest(Declarations::None, algorithm, expected)?
-                || place.has_digest(Declarations::InScope, algorithm, expected)?),
-            Object::Attachment(name) => self.attachment_is_right(name, algorithm, expected),
-            Object::SigningTime(element) => {
-                Ok([Dialect::EscapeGtInAttributes, Dialect::Textbook].into_iter().any(|dialect| {
-                    let text = element.to_canonical(&NsContext::empty(), dialect);
-                    algorithm.digest(text.as_bytes()).matches(expected)
-                }))
-            }
+        let algorithm = reference.digest_algorithm;
+        let is_right = |digests: &[Digest]| digests.iter().any(|digest| reference.matches(digest));
+        if let Object::SigningTime(element) = object {
+            let digest = |dialect| algorithm.digest(element.to_canonical(&NsContext::empty(), dialect).as_bytes());
+            return Ok(is_right(&[Dialect::EscapeGtInAttributes, Dialect::Textbook].map(digest)));
         }
+        let key = Key { uri: reference.uri.clone(), algorithm, canonicalized: is_canonicalized(reference) };
+        if let Some(known) = self.digests.get(&key) {
+            return Ok(is_right(known));
+        }
+        let digests = self.digests(object, &key)?;
+        let right = is_right(&digests);
+        self.digests.insert(key, digests);
+        Ok(right)
     }
 
-    fn attachment_is_right(&mut self, name: &str, algorithm: DigestAlgorithm, expected: &[u8]) -> Result<bool, Stop> {
-        let key = (name.to_owned(), algorithm);
-        if let Some(known) = self.digests.get(&key) {
-            return Ok(known.matches(expected));
-        }
-        let bytes = self.attachments.get(name).and_then(|attachment| attachment.bytes());
-        let bytes = bytes.ok_or(Stop::Fault(ContentSignatureFault::AttachmentUnreadable))?;
-        let digest = digest_of(&**bytes, algorithm)?;
-        let right = digest.matches(expected);
-        self.digests.insert(key, digest);
-        Ok(right)
+    /// Every digest that may stand for an object.
+    fn digests(&self, object: Object<'_>, key: &Key) -> Result<Vec<Digest>, Stop> {
+        let algorithm = key.algorithm;
+        Ok(match object {
+            Object::Data(bytes) => {
+                let mut digests = vec![digest_of(bytes, algorithm)?];
+                if key.canonicalized {
+                    digests.extend(canonical_digests(bytes, algorithm)?);
+                }
+                digests
+            }
+            Object::Element(place) => place.digests(Declarations::InScope, algorithm)?,
+            Object::Encrypted(place) => {
+                let mut digests = place.digests(Declarations::None, algorithm)?;
+                digests.extend(place.digests(Declarations::InScope, algorithm)?);
+                digests
+            }
+            Object::Attachment(name) => {
+                let bytes = self.attachments.get(name).and_then(|attachment| attachment.bytes());
+                let bytes = bytes.ok_or(Stop::Fault(ContentSignatureFault::AttachmentUnreadable))?;
+                vec![digest_of(&**bytes, algorithm)?]
+            }
+            Object::SigningTime(_) => Vec::new(),
+        })
     }
 }
 
@@ -253,8 +276,9 @@ impl<'a> Objects<'a> {
             required.insert(format!("#{id}"), object);
         }
         for encrypted in &container.encrypted {
-            let id = encrypted.id.as_deref().unwrap_or_default();
-            required.insert(format!("#{id}"), Object::Encrypted(&encrypted.place));
+            // Without an Id nothing can refer to it: XML cannot hold this character, so it counts as not covered.
+            let uri = encrypted.id.as_ref().map_or_else(|| "\0".to_owned(), |id| format!("#{id}"));
+            required.insert(uri, Object::Encrypted(&encrypted.place));
         }
         add_attachments(container, &mut required);
         let signing_time = signature.signing_time().and_then(|stated| {
@@ -289,21 +313,18 @@ fn is_canonicalized(reference: &Reference) -> bool {
     matches!(reference.transforms.as_slice(), [first, second] if first == TRANSFORM_BASE64 && second == TRANSFORM_C14N)
 }
 
-fn canonical_form_has(bytes: &dyn ReadAt, algorithm: DigestAlgorithm, expected: &[u8]) -> io::Result<bool> {
+fn canonical_digests(bytes: &dyn ReadAt, algorithm: DigestAlgorithm) -> io::Result<Vec<Digest>> {
+    let mut digests = Vec::new();
     for dialect in [Dialect::Textbook, Dialect::EscapeGtInAttributes] {
         let document = BufReader::new(reader(bytes, 0..bytes.len()));
         let limits = rohrpost_xmlsec::Limits::default();
         match canonicalize_document(document, dialect, &limits, algorithm.hasher()) {
-            Ok(hasher) => {
-                if hasher.finish().matches(expected) {
-                    return Ok(true);
-                }
-            }
+            Ok(hasher) => digests.push(hasher.finish()),
             Err(XmlError::Input(error)) => return Err(error),
-            Err(_) => return Ok(false),
+            Err(_) => {}
         }
     }
-    Ok(false)
+    Ok(digests)
 }
 
 /// Of data, the decoded bytes are signed, or their canonical form; further transforms that an application names are not executed,
