@@ -5,7 +5,11 @@ use std::io::{self, BufRead, Write};
 use rohrpost_crypto::Hasher;
 use rohrpost_xmlsec::c14n::{Canonicalizer, Dialect};
 use rohrpost_xmlsec::reader::StrictReader;
+use rohrpost_xmlsec::tree::Element;
 use rohrpost_xmlsec::{NsContext, XmlError};
+
+/// What is written and hashed.
+pub(super) const DIALECT: Dialect = Dialect::EscapeGtInAttributes;
 
 /// Writes the element just opened, up to its end, in canonical form with everything in scope on the first tag. Says also whether an
 /// attribute contained `>`.
@@ -20,14 +24,37 @@ pub(super) fn canonical<R: BufRead, W: Write>(
     Ok((out.finish().map_err(XmlError::Output)?, saw_gt))
 }
 
+/// An element that is kept.
+pub(super) struct Captured {
+    pub(super) tree: Element,
+    /// Its canonical form, made from the tree: what is hashed is what is read.
+    pub(super) canonical: String,
+    pub(super) saw_gt: bool,
+}
+
+/// Keeps the element just opened, if it has no more than so many nodes and its canonical form no more than so many bytes.
+pub(super) fn captured<R: BufRead>(
+    xml: &mut StrictReader<R>,
+    nodes: usize,
+    bytes: usize,
+) -> Result<Captured, XmlError> {
+    let tree = Element::read_element_of(xml, nodes)?;
+    let sink = Bounded { bytes: Vec::new(), limit: bytes };
+    let mut out = Canonicalizer::new(sink, DIALECT, &NsContext::empty());
+    tree.write_canonical(&mut out, true).map_err(XmlError::Output)?;
+    let saw_gt = out.saw_gt_in_attribute();
+    let canonical = out.finish().map_err(XmlError::Output)?.into_text();
+    Ok(Captured { tree, canonical, saw_gt })
+}
+
 /// A buffer that refuses to grow beyond its limit.
-pub(super) struct Bounded {
-    pub(super) bytes: Vec<u8>,
-    pub(super) limit: usize,
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
 }
 
 impl Bounded {
-    pub(super) fn into_text(self) -> String {
+    fn into_text(self) -> String {
         String::from_utf8(self.bytes).expect("canonical XML is UTF-8")
     }
 }

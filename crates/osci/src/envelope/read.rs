@@ -6,10 +6,10 @@ use rohrpost_crypto::{Digest, DigestAlgorithm, Hasher};
 use rohrpost_xmlsec::NsContext;
 use rohrpost_xmlsec::c14n::{Canonicalizer, Dialect};
 use rohrpost_xmlsec::dsig::Signature;
-use rohrpost_xmlsec::reader::{self, Event, StartTag, StrictReader, XmlError};
+use rohrpost_xmlsec::reader::{Event, StartTag, StrictReader, XmlError};
 use rohrpost_xmlsec::tree::{Element, Node};
 
-use super::capture::{Bounded, Hashing, canonical, is_full};
+use super::capture::{Captured, DIALECT, Hashing, canonical, captured, is_full};
 use super::ids::Reserved;
 use super::kinds::kind_of;
 use super::outline::Outline;
@@ -20,8 +20,6 @@ use super::{
 use crate::header::NonIntermediaryCertificates;
 use crate::header::read::is_white;
 use crate::ns::{BodyKind, Direction, MessageType, OSCI, SOAP, XSI};
-
-const DIALECT: Dialect = Dialect::EscapeGtInAttributes;
 
 pub(super) fn envelope(root_part: impl BufRead, limits: &Limits) -> Result<Envelope, EnvelopeError> {
     let mut reading = Reading {
@@ -124,8 +122,7 @@ impl<R: BufRead> Reading<'_, R> {
         if self.blocks.len() == self.limits.header_blocks {
             return Err(EnvelopeError::HeaderTooLarge { limit: self.limits.header_blocks });
         }
-        let (canonical, saw_gt) = self.captured()?;
-        let tree = self.block_tree(&canonical)?;
+        let Captured { tree, canonical, saw_gt } = self.captured()?;
         if matches!(kind, BlockKind::Custom | BlockKind::NonIntermediaryCertificates) {
             self.reserved.watch_all(&tree);
         }
@@ -147,10 +144,9 @@ impl<R: BufRead> Reading<'_, R> {
         if !self.has(BlockKind::ControlBlock) {
             return Err(EnvelopeError::SignatureBeforeControlBlock);
         }
-        let (canonical, _) = self.captured()?;
-        let block = self.block_tree(&canonical)?;
+        let block = self.captured()?;
         let signature =
-            only_element(&block, "signature block")?.ok_or(EnvelopeError::Missing { element: "Signature" })?;
+            only_element(&block.tree, "signature block")?.ok_or(EnvelopeError::Missing { element: "Signature" })?;
         let signature = Signature::parse(signature, &self.limits.signature)?;
         self.signature = Some(TransportSignature { by, signature });
         Ok(())
@@ -171,16 +167,14 @@ impl<R: BufRead> Reading<'_, R> {
 
     fn kept_body(&mut self, id: String, algorithm: Option<DigestAlgorithm>) -> Result<Body, EnvelopeError> {
         let limit = self.limits.body_bytes;
-        let sink = Bounded { bytes: Vec::new(), limit };
-        let (sink, saw_gt) = canonical(&mut self.xml, sink, DIALECT)
+        let Captured { tree, canonical, saw_gt } = captured(&mut self.xml, self.limits.xml.tree_nodes, limit)
             .map_err(|error| if is_full(&error) { EnvelopeError::BodyTooLarge { limit } } else { error.into() })?;
-        let text = sink.into_text();
-        let digest = algorithm.map(|algorithm| (algorithm, algorithm.digest(text.as_bytes())));
-        let content = match only_element(&self.parsed(&text)?, "Body")? {
+        let digest = algorithm.map(|algorithm| (algorithm, algorithm.digest(canonical.as_bytes())));
+        let content = match only_element(&tree, "Body")? {
             Some(order) => BodyContent::Order(order.clone()),
             None => BodyContent::Empty,
         };
-        Ok(Body { id, digest, content, canonical_bytes: text.len() as u64, saw_gt })
+        Ok(Body { id, digest, content, canonical_bytes: canonical.len() as u64, saw_gt })
     }
 
     fn content_body(
@@ -259,25 +253,14 @@ impl<R: BufRead> Reading<'_, R> {
         }
     }
 
-    fn captured(&mut self) -> Result<(String, bool), EnvelopeError> {
-        let sink = Bounded { bytes: Vec::new(), limit: self.room };
+    /// A header block. All of them together are bounded as if they were one.
+    fn captured(&mut self) -> Result<Captured, EnvelopeError> {
         let limit = self.limits.header_bytes;
-        let (sink, saw_gt) = canonical(&mut self.xml, sink, DIALECT)
+        let captured = captured(&mut self.xml, self.nodes, self.room)
             .map_err(|error| if is_full(&error) { EnvelopeError::HeaderTooLarge { limit } } else { error.into() })?;
-        self.room -= sink.bytes.len();
-        Ok((sink.into_text(), saw_gt))
-    }
-
-    fn parsed(&self, canonical: &str) -> Result<Element, EnvelopeError> {
-        Ok(Element::parse(canonical.as_bytes(), &self.limits.xml, &NsContext::empty())?)
-    }
-
-    /// The tree of a header block. All of them together are bounded as if they were one.
-    fn block_tree(&mut self, canonical: &str) -> Result<Element, EnvelopeError> {
-        let limits = reader::Limits { tree_nodes: self.nodes, ..self.limits.xml.clone() };
-        let tree = Element::parse(canonical.as_bytes(), &limits, &NsContext::empty())?;
-        self.nodes = self.nodes.saturating_sub(count(&tree));
-        Ok(tree)
+        self.room -= captured.canonical.len();
+        self.nodes = self.nodes.saturating_sub(count(&captured.tree));
+        Ok(captured)
     }
 
     fn has(&self, kind: BlockKind) -> bool {

@@ -48,7 +48,8 @@ impl EncryptedData {
         sink: W,
     ) -> Result<Self, EncryptionMalformed> {
         let mut decoder = DecodeWriter::new(sink);
-        let element = Builder::read(reader, &mut |path, text| match path {
+        let nodes = reader.limits().tree_nodes;
+        let element = Builder::read(reader, nodes, &mut |path, text| match path {
             [data, cipher_data, value] if is_value(data, cipher_data, value) => {
                 decoder.write_all(text.as_bytes()).map_err(XmlError::Output)?;
                 Ok(true)

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use super::{Element, Node};
-use crate::reader::{Bound, Event, Limits, NsContext, StartTag, StrictReader, XmlError, not_at_element};
+use crate::reader::{Bound, Event, NsContext, StartTag, StrictReader, XmlError, not_at_element};
 
 /// Gets the path to the innermost element and a piece of its text; `true` if it took the text, so
 /// that the tree shall not keep it.
@@ -13,17 +13,23 @@ pub(crate) type Diversion<'a> = dyn FnMut(&[Element], &str) -> Result<bool, XmlE
 /// Builds a tree without recursion and within the limits.
 pub(crate) struct Builder {
     path: Vec<Element>,
+    room: Room,
+}
+
+/// Nodes and bytes that the tree may still take.
+struct Room {
     nodes: usize,
     bytes: usize,
-    limits: Limits,
 }
 
 impl Builder {
     pub(crate) fn read<R: BufRead>(
         reader: &mut StrictReader<R>,
+        nodes: usize,
         divert: &mut Diversion<'_>,
     ) -> Result<Element, XmlError> {
-        let mut builder = Self { path: Vec::new(), nodes: 0, bytes: 0, limits: reader.limits().clone() };
+        let room = Room { nodes, bytes: reader.limits().tree_bytes };
+        let mut builder = Self { path: Vec::new(), room };
         if reader.start_tag().is_none() {
             return Err(not_at_element(reader.event_start()));
         }
@@ -87,11 +93,9 @@ impl Builder {
     }
 
     fn count(&mut self, nodes: usize, bytes: usize, at: u64) -> Result<(), XmlError> {
-        self.nodes += nodes;
-        self.bytes += bytes;
-        if self.nodes > self.limits.tree_nodes || self.bytes > self.limits.tree_bytes {
-            return Err(XmlError::Limit { bound: Bound::Tree, at });
-        }
+        let left = self.room.nodes.checked_sub(nodes).zip(self.room.bytes.checked_sub(bytes));
+        let (nodes, bytes) = left.ok_or(XmlError::Limit { bound: Bound::Tree, at })?;
+        self.room = Room { nodes, bytes };
         Ok(())
     }
 }

@@ -61,7 +61,16 @@ impl Element {
     /// # Errors
     /// [`XmlError`]; [`Fault::NotAtElement`](crate::reader::Fault) if the last event was no start.
     pub fn read_element<R: BufRead>(reader: &mut StrictReader<R>) -> Result<Self, XmlError> {
-        Builder::read(reader, &mut |_, _| Ok(false))
+        let nodes = reader.limits().tree_nodes;
+        Self::read_element_of(reader, nodes)
+    }
+
+    /// The same with a bound of its own on nodes ([`Limits::tree_nodes`]), for elements that share one.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read_element_of<R: BufRead>(reader: &mut StrictReader<R>, nodes: usize) -> Result<Self, XmlError> {
+        Builder::read(reader, nodes, &mut |_, _| Ok(false))
     }
 
     fn read_all<R: BufRead>(mut reader: StrictReader<R>) -> Result<Self, XmlError> {
