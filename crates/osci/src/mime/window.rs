@@ -1,4 +1,4 @@
-//! A sliding window over a source: every byte is fetched once, in order, into a buffer of fixed size.
+//! A sliding window over a source: every byte is fetched once, in order, into a buffer of bounded size.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 
 use crate::source::ReadAt;
 
-/// Large enough to make system calls rare, small enough to have one per message.
+/// At most so large: enough to make system calls rare, small enough to have one per message.
 const WINDOW: usize = 128 * 1024;
 
 pub(super) struct Window<'a> {
@@ -58,7 +58,10 @@ impl<'a> Window<'a> {
         let drop = self.buffer.len() - keep;
         self.buffer.drain(..drop);
         self.base = position;
-        self.buffer.resize(WINDOW, 0);
+        // Most messages are small; a whole window would cost more than scanning them.
+        let left = self.source.len().saturating_sub(position + keep as u64);
+        let room = usize::try_from(left).map_or(WINDOW, |left| WINDOW.min(keep.saturating_add(left).saturating_add(1)));
+        self.buffer.resize(room.max(keep + 1), 0);
         let read = retry(|| self.source.read_at(position + keep as u64, &mut self.buffer[keep..]));
         self.buffer.truncate(keep + *read.as_ref().unwrap_or(&0));
         self.at_end = read? == 0;
