@@ -17,6 +17,9 @@ use crate::{BlockCipher, DecryptionFailed, Random, SessionKey, constant_time_eq}
 
 const TAG: usize = 16;
 
+/// How much is read at first: making and wiping a whole buffer costs more than decrypting a small message.
+const FIRST_CHUNK: usize = 16 * 1024;
+
 /// The counter has 32 bits and two of its values are taken: 2^36 - 32 bytes.
 const MAX_LEN: u64 = (u32::MAX as u64 - 1) * BLOCK as u64;
 
@@ -33,11 +36,11 @@ pub(super) fn open<R: Read, W: Write>(
     }
     let mut state = Gcm::new(key, iv).ok_or(DecryptionFailed)?;
     // The last 16 bytes may be the tag, so they stay behind until more arrives.
-    let mut buffer = Zeroizing::new(vec![0; CHUNK + TAG]);
+    let mut buffer = Zeroizing::new(vec![0; FIRST_CHUNK + TAG]);
     let mut held = 0;
     loop {
         held += read_full(&mut input, &mut buffer[held..])?;
-        let ends = held < CHUNK + TAG;
+        let ends = held < buffer.len();
         let ready = held.checked_sub(TAG).ok_or(DecryptionFailed)?;
         state.decrypt(&mut buffer[..ready]).ok_or(DecryptionFailed)?;
         output.write_all(&buffer[..ready]).map_err(OpenError::Io)?;
@@ -45,6 +48,11 @@ pub(super) fn open<R: Read, W: Write>(
         held = TAG;
         if ends {
             break;
+        }
+        if buffer.len() < CHUNK + TAG {
+            let mut larger = Zeroizing::new(vec![0; CHUNK + TAG]);
+            larger[..TAG].copy_from_slice(&buffer[..TAG]);
+            buffer = larger;
         }
     }
     let length = state.length;
