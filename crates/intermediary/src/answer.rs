@@ -23,7 +23,6 @@ use rohrpost_osci::mime::Part;
 use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
 use rohrpost_pipeline::spool::Spool;
-use rohrpost_pki::Certificate;
 use rohrpost_store::{Attachment, StoredDelivery};
 use time::OffsetDateTime;
 
@@ -225,7 +224,7 @@ impl Intermediary {
         let sent = header.certificates.first(CertificateRole::Originator, CertificateUse::Cipher);
         let der = sent.map(|entry| Arc::from(entry.der.as_slice())).or_else(|| entrance.client());
         let der = der.ok_or_else(no_client_certificate)?;
-        let certificate = Certificate::from_der(&der).map_err(unusable)?;
+        let certificate = self.parts.inspector.certificate(&der).map_err(unusable)?;
         let kind = certificate.public_key().map_err(unusable)?.kind();
         let ruling = self.parts.policy.judge(Purpose::KeyLength, kind.name(), Some(kind.bits()), now.date());
         if ruling == Ruling::Refuse {

@@ -24,7 +24,7 @@ pub fn judge(certificates: &NonIntermediaryCertificates, inspector: &Inspector, 
 }
 
 fn judge_entry(entry: &CertificateEntry, inspector: &Inspector, at: OffsetDateTime) -> Judged {
-    let finding = Certificate::from_der(&entry.der).map(|certificate| {
+    let finding = inspector.certificate(&entry.der).map(|certificate| {
         let inspection = inspector.inspect(&certificate, &[], usage(entry), at);
         (certificate, inspection)
     });

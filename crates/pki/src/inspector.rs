@@ -1,13 +1,13 @@
 //! Inspection with a memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rohrpost_crypto::policy::Policy;
 use time::OffsetDateTime;
 
 use crate::anchors::Anchors;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, CertificateError};
 use crate::fingerprint::Fingerprint;
 use crate::inspect::inspect;
 use crate::inspection::{Inspection, Use};
@@ -36,10 +36,14 @@ pub struct Inspector {
     intermediates: Vec<Certificate>,
     policy: Policy,
     seen: Mutex<HashMap<Key, Arc<Inspection>>>,
+    parsed: Mutex<HashMap<Fingerprint, Certificate>>,
 }
 
 /// Results kept at most.
 const CAPACITY: usize = 4096;
+/// Parsed certificates kept at most, and how long their encoding may be. Anybody may send certificates.
+const PARSED: usize = 1024;
+const PARSED_LEN: usize = 4 * 1024;
 
 /// Everything a result depends on. The certificate's own validity is judged to the second, that of
 /// its issuers to the minute.
@@ -63,7 +67,7 @@ impl Inspector {
     /// An inspector that trusts the anchors and judges algorithms and keys by the policy.
     #[must_use]
     pub fn new(anchors: Anchors, policy: Policy) -> Self {
-        Self { anchors, intermediates: Vec::new(), policy, seen: Mutex::default() }
+        Self { anchors, intermediates: Vec::new(), policy, seen: Mutex::default(), parsed: Mutex::default() }
     }
 
     /// Knows these certificates too, beside those that come with a message. They are not trusted.
@@ -71,6 +75,27 @@ impl Inspector {
     pub fn with_intermediates(mut self, intermediates: Vec<Certificate>) -> Self {
         self.intermediates = intermediates;
         self
+    }
+
+    /// Parses as [`Certificate::from_der`] does, and remembers the result: parsing takes longer than hashing.
+    ///
+    /// # Errors
+    /// Those of [`Certificate::from_der`].
+    pub fn certificate(&self, der: &[u8]) -> Result<Certificate, CertificateError> {
+        if der.len() > PARSED_LEN {
+            return Certificate::from_der(der);
+        }
+        let fingerprint = Fingerprint::of(der);
+        if let Some(known) = lock(&self.parsed).get(&fingerprint) {
+            return Ok(known.clone());
+        }
+        let certificate = Certificate::from_der(der)?;
+        let mut parsed = lock(&self.parsed);
+        if parsed.len() >= PARSED {
+            parsed.clear();
+        }
+        parsed.insert(fingerprint, certificate.clone());
+        Ok(certificate)
     }
 
     /// Judges as [`inspect`] does, with `extra` and the known intermediates on the path.
@@ -83,7 +108,7 @@ impl Inspector {
         at: OffsetDateTime,
     ) -> Inspection {
         let key = Key::new(certificate, extra, usage, at);
-        if let Some(known) = self.lock().get(&key) {
+        if let Some(known) = lock(&self.seen).get(&key) {
             return Inspection { time: at, ..Inspection::clone(known) };
         }
         let pool: Vec<_> = self.intermediates.iter().chain(extra).cloned().collect();
@@ -105,7 +130,7 @@ impl Inspector {
     }
 
     fn keep(&self, key: Key, found: Arc<Inspection>) {
-        let mut seen = self.lock();
+        let mut seen = lock(&self.seen);
         if seen.len() >= CAPACITY {
             seen.retain(|other, _| other.minute == key.minute);
         }
@@ -114,11 +139,11 @@ impl Inspector {
         }
         seen.insert(key, found);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Inspection>>> {
-        // The map is only ever changed by single calls, so it is whole even after a panic.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<K, V>(map: &Mutex<HashMap<K, V>>) -> MutexGuard<'_, HashMap<K, V>> {
+    // The maps are only ever changed by single calls, so they are whole even after a panic.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Key {
@@ -196,11 +221,11 @@ mod tests {
         let first = inspector.inspect(&pki.leaf, &[], Use::ContentSignature, BEGIN);
         let later = BEGIN + time::Duration::seconds(20);
         let second = inspector.inspect(&pki.leaf, &[], Use::ContentSignature, later);
-        assert_eq!(inspector.lock().len(), 1);
+        assert_eq!(lock(&inspector.seen).len(), 1);
         assert_eq!(second, Inspection { time: later, ..first });
         let _ = inspector.inspect(&pki.leaf, &[], Use::TransportSignature, later);
         let _ = inspector.inspect(&pki.leaf, &[], Use::ContentSignature, later + time::Duration::minutes(1));
-        assert_eq!(inspector.lock().len(), 3);
+        assert_eq!(lock(&inspector.seen).len(), 3);
     }
 
     #[test]
@@ -223,7 +248,41 @@ mod tests {
         assert_eq!(judge(&[]), Verdict::Indeterminate);
         assert_eq!(judge(&with), Verdict::Valid);
         assert_eq!(judge(&with[..1]), Verdict::Indeterminate);
-        assert_eq!(inspector.lock().len(), 2);
+        assert_eq!(lock(&inspector.seen).len(), 2);
+    }
+
+    #[test]
+    fn parses_a_certificate_once() {
+        let pki = pki();
+        let inspector = inspector(&pki);
+        let first = inspector.certificate(pki.leaf.der()).unwrap();
+        let second = inspector.certificate(pki.leaf.der()).unwrap();
+        assert_eq!((&first, &second), (&pki.leaf, &pki.leaf));
+        assert_eq!(lock(&inspector.parsed).len(), 1);
+    }
+
+    #[test]
+    fn does_not_remember_what_is_no_certificate_or_long() {
+        let pki = pki();
+        let inspector = inspector(&pki);
+        let mut trailing = pki.leaf.der().to_vec();
+        trailing.push(0);
+        assert!(matches!(inspector.certificate(&trailing), Err(CertificateError::TrailingData { octets: 1 })));
+        assert!(inspector.certificate(&vec![0x30; PARSED_LEN + 1]).is_err());
+        assert_eq!(lock(&inspector.parsed).len(), 0);
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_certificates() {
+        let pki = pki();
+        let inspector = inspector(&pki);
+        for number in 0..PARSED {
+            let mut octets = [0; 32];
+            octets[..4].copy_from_slice(&u32::try_from(number).unwrap().to_be_bytes());
+            lock(&inspector.parsed).insert(octets.into(), pki.leaf.clone());
+        }
+        inspector.certificate(pki.leaf.der()).unwrap();
+        assert_eq!(lock(&inspector.parsed).len(), 1);
     }
 
     #[test]
@@ -236,7 +295,7 @@ mod tests {
             octets[..4].copy_from_slice(&number.to_be_bytes());
             let key = Key { certificate: octets.into(), ..Key::new(&pki.leaf, &[], Use::ContentSignature, BEGIN) };
             inspector.keep(key, Arc::clone(&found));
-            assert!(inspector.lock().len() <= CAPACITY);
+            assert!(lock(&inspector.seen).len() <= CAPACITY);
         }
     }
 }
