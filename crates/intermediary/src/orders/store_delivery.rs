@@ -25,7 +25,7 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
     let now = order.context.now;
     let parts = &order.intermediary.parts;
     let Some(message_id) = &request.message_id else { return Ok(Done::refused(Code::MessageIdMissing)) };
-    if !parts.message_ids.recognises(message_id, now) || parts.store.is_used(message_id).map_err(Stop::internal)? {
+    if !parts.message_ids.recognises(message_id, now) {
         return Ok(Done::refused(Code::MessageIdIllegal));
     }
     let report = report(order);

@@ -14,6 +14,14 @@ use crate::error::StorageError;
 /// Bodies up to this size lie in the database.
 pub(super) const MAX_INLINE: u64 = 64 * 1024;
 
+/// Whether [`Bodies::place`] may have to make a file of the body.
+pub(super) fn needs_file(source: &BodySource) -> bool {
+    match source {
+        BodySource::Inline(bytes) => bytes.len() as u64 > MAX_INLINE,
+        BodySource::File(_) => true,
+    }
+}
+
 /// A body that is ready to be mentioned in a row.
 pub(super) enum Placed {
     /// To be written into the row.

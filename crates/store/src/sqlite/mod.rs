@@ -133,8 +133,8 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
-        // Decided again in the transaction; asked here to spare a large body the way to the disk.
-        if self.is_used(&delivery.message_id)? {
+        // Decided in the transaction; asked before only to spare a large body the way to the disk.
+        if bodies::needs_file(&delivery.body) && self.is_used(&delivery.message_id)? {
             return Err(AcceptError::MessageIdUsed);
         }
         accept::accept(&self.writer, &self.bodies, delivery)
