@@ -10,6 +10,8 @@ mod certs;
 mod config;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/forged.rs"]
+mod forged;
 #[path = "cli/names.rs"]
 mod names;
 

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
@@ -237,9 +238,16 @@ fn signing_key(certificate: &Certificate) -> Option<rohrpost_crypto::PublicKey> 
 impl Contents {
     /// Every container that can be read, outer ones before those within them.
     pub fn containers(&self) -> Vec<&Container> {
+        self.walk().into_iter().map(|(container, _)| container).collect()
+    }
+
+    /// Every container that can be read, and whether somebody has signed it or one around it. Whether the signature holds is for
+    /// [`signatures`](Self::signatures) to say.
+    pub fn walk(&self) -> Vec<(&Container, bool)> {
         let mut found = Vec::new();
-        self.package.containers.iter().for_each(|container| collect(container, &mut found));
-        self.package.encrypted.iter().filter_map(opened).for_each(|container| collect(container, &mut found));
+        self.package.containers.iter().for_each(|container| collect(container, false, &mut found));
+        let opened = self.package.encrypted.iter().filter_map(opened);
+        opened.for_each(|container| collect(container, false, &mut found));
         found
     }
 
@@ -248,11 +256,21 @@ impl Contents {
         self.encrypted().filter(|encrypted| encrypted.content.is_err()).count()
     }
 
-    /// The container that refers to an attachment. If it is none of those that can be read, the attachment is probably sealed with
-    /// one that cannot.
-    pub fn container_of(&self, attachment: &Attachment) -> Option<&Container> {
-        let refers = |content: &Content| matches!(content, Content::Attachment(reference) if reference.content_id == attachment.content_id);
-        self.containers().into_iter().find(|container| container.contents.iter().any(refers))
+    /// The container that refers to an attachment, by the attachment's name, and whether it is signed; a signed one if there are
+    /// several. If it is none of those that can be read, the attachment is probably sealed with one that cannot.
+    pub fn referring(&self) -> HashMap<&str, (&Container, bool)> {
+        let mut found: HashMap<&str, (&Container, bool)> = HashMap::new();
+        for (container, signed) in self.walk() {
+            for content in &container.contents {
+                if let Content::Attachment(reference) = content {
+                    let first = found.entry(&reference.content_id).or_insert((container, signed));
+                    if signed && !first.1 {
+                        *first = (container, signed);
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// The attachment of this name.
@@ -260,9 +278,22 @@ impl Contents {
         self.attachments.iter().find(|attachment| attachment.content_id == name)
     }
 
-    /// The sum of all signatures: the worst verdict, `None` if nothing is signed.
+    /// The sum of all signatures: the worst verdict, `None` if nothing is signed. Indeterminate at best if there is something
+    /// readable beside what is signed: a delivery is no better than what anybody could have put into it.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.signatures.iter().map(ContentSignature::verdict).max()
+        let worst = self.signatures.iter().map(ContentSignature::verdict).max()?;
+        Some(if self.has_unsigned() { worst.max(Verdict::Indeterminate) } else { worst })
+    }
+
+    fn has_unsigned(&self) -> bool {
+        let is_own = |content: &Content| !matches!(content, Content::Container(_));
+        let open = self.walk().iter().any(|(container, signed)| !signed && container.contents.iter().any(is_own));
+        let referring = self.referring();
+        let is_stray = |attachment: &Attachment| {
+            attachment.bytes().is_some() && !referring.contains_key(attachment.content_id.as_str())
+        };
+        // With something sealed for others, an attachment that nothing refers to may well belong to that.
+        open || (self.sealed() == 0 && self.attachments.iter().any(is_stray))
     }
 }
 
@@ -278,14 +309,15 @@ pub fn stream(bytes: &Arc<dyn ReadAt>) -> impl Read + Send + use<> {
     reader(Arc::clone(bytes), 0..bytes.len())
 }
 
-fn collect<'a>(container: &'a Container, found: &mut Vec<&'a Container>) {
-    found.push(container);
+fn collect<'a>(container: &'a Container, around: bool, found: &mut Vec<(&'a Container, bool)>) {
+    let signed = around || !container.signatures.is_empty();
+    found.push((container, signed));
     for content in &container.contents {
         if let Content::Container(nested) = content {
-            collect(&nested.container, found);
+            collect(&nested.container, signed, found);
         }
     }
-    container.encrypted.iter().filter_map(opened).for_each(|within| collect(within, found));
+    container.encrypted.iter().filter_map(opened).for_each(|within| collect(within, signed, found));
 }
 
 fn opened(encrypted: &EncryptedContainer) -> Option<&Container> {

@@ -11,6 +11,8 @@ use rohrpost_client::stream;
 use rohrpost_osci::source::{ReadAt, read_range};
 use tempfile::TempDir;
 
+use super::party;
+
 /// A folder that is being filled; it appears under its name when it is complete, and vanishes if it never is.
 pub(crate) struct Folder {
     target: PathBuf,
@@ -83,7 +85,7 @@ const LONGEST: usize = 200;
 
 /// A name that stays in its folder on every usual file system, and is visible there.
 fn harmless(wanted: &str) -> String {
-    let ill = |c: char| c.is_control() || is_invisible(c) || r#"/\:*?"<>|"#.contains(c);
+    let ill = |c: char| c.is_control() || party::is_invisible(c) || r#"/\:*?"<>|"#.contains(c);
     let mut name: String = wanted.chars().map(|c| if ill(c) { '_' } else { c }).collect();
     let ends: &[char] = &['.', ' '];
     name = name.trim_start_matches(ends).trim_end_matches(ends).to_owned();
@@ -94,11 +96,6 @@ fn harmless(wanted: &str) -> String {
     let numbered = |device: &str| stem.strip_prefix(device).is_some_and(|n| n.len() == 1 && n != "0");
     let is_device = ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || numbered("COM") || numbered("LPT");
     if name.is_empty() || is_device { format!("_{name}") } else { name }
-}
-
-/// Marks that turn the direction of text, and other characters without width: `exe.fdp` must look like what it is.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// Cut in the middle: the ending says what it is.

@@ -27,6 +27,8 @@ pub(super) struct Kept {
 /// A file in the folder of its delivery.
 struct Item {
     name: String,
+    /// Whether some signature stands for it.
+    signed: bool,
     about: Value,
 }
 
@@ -48,11 +50,12 @@ impl Kept {
 
 fn data(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    for container in contents.containers() {
+    for (container, signed) in contents.walk() {
         for content in &container.contents {
             if let Content::Data(data) = content {
                 let name = folder.write_data(&format!("{}-{}", container.id, data.id), &data.bytes)?;
-                items.push(Item { name, about: json!({ "container": container.id, "content": data.id }) });
+                let about = json!({ "container": container.id, "content": data.id, "signed": signed });
+                items.push(Item { name, signed, about });
             }
         }
     }
@@ -61,9 +64,13 @@ fn data(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
 
 fn attachments(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
     let mut items = Vec::new();
+    let referring = contents.referring();
     for attachment in &contents.attachments {
         let Some(bytes) = attachment.bytes() else { continue };
-        let container = contents.container_of(attachment);
+        let (container, signed) = match referring.get(attachment.content_id.as_str()) {
+            Some((container, signed)) => (Some(*container), *signed),
+            None => (None, false),
+        };
         // What no readable container refers to is a ciphertext for somebody else.
         let sealed = container.is_none() && contents.sealed() > 0;
         let wanted = if sealed { format!("{}.sealed", attachment.content_id) } else { attachment.content_id.clone() };
@@ -73,8 +80,9 @@ fn attachments(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
             "media_type": attachment.content_type,
             "container": container.map(|container| &container.id),
             "sealed": sealed,
+            "signed": signed,
         });
-        items.push(Item { name, about });
+        items.push(Item { name, signed, about });
     }
     Ok(items)
 }
@@ -103,7 +111,10 @@ fn json(folder: &Path, items: &[Item], delivery: &Delivery, contents: &Contents)
 fn text(folder: &Path, items: &[Item], delivery: &Delivery, contents: &Contents) -> String {
     let mut text = format!("{}\n  in {}\n", delivery.message_id, folder.display());
     let mut line = |words: &str| writeln!(text, "  {words}").expect("a string takes everything");
-    items.iter().for_each(|item| line(&item.name));
+    // Names are the sender's and may look like anything else that is told here.
+    items
+        .iter()
+        .for_each(|item| line(&format!("file {}{}", item.name, if item.signed { "" } else { " (not signed)" })));
     if contents.sealed() > 0 {
         line(&format!("containers sealed for others: {}", contents.sealed()));
     }
@@ -131,7 +142,7 @@ fn signature_json(signature: &ContentSignature) -> Value {
 
 fn signature_text(signature: &ContentSignature) -> String {
     let signer = party::plain(signature.signer.as_ref().map_or("somebody unknown", Certificate::subject));
-    let container = &signature.signature.container_id;
+    let container = party::plain(&signature.signature.container_id);
     match (&signature.signature.outcome, &signature.inspection) {
         (Err(fault), _) => format!("signature of {signer} over {container} DOES NOT HOLD: {fault}"),
         (Ok(()), Some(inspection)) => {

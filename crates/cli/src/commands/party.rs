@@ -140,9 +140,14 @@ fn kind(error: &Error) -> Kind {
     }
 }
 
-/// The words of a peer on one line: they must not steer the terminal.
+/// The words of a peer on one line: they must not steer the terminal, nor look like something else.
 pub(crate) fn plain(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    text.replace(|c: char| c.is_control() || is_invisible(c), " ")
+}
+
+/// Marks that turn the direction of text, and other characters without width: `exe.fdp` must look like what it is.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// The entries of a feedback.
