@@ -46,7 +46,7 @@
 //!     "http://127.0.0.1:4080/osci",
 //!     intermediary,
 //!     KeyRing::new(vec![cipher], Some(signature.clone())),
-//!     SpoolDir::new(std::env::temp_dir()),
+//!     SpoolDir::new(std::env::temp_dir()).unnamed(),
 //!     Clock::new(time::OffsetDateTime::now_utc),
 //! ))?;
 //!

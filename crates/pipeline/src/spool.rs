@@ -44,6 +44,7 @@ pub struct SpoolDir {
     directory: Arc<Path>,
     memory_threshold: usize,
     limit: u64,
+    unnamed: bool,
 }
 
 impl SpoolDir {
@@ -52,7 +53,12 @@ impl SpoolDir {
     /// A body that shall be stored by [`Spool::into_parts`] and rename needs a directory on the file
     /// system of the store.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into().into(), memory_threshold: DEFAULT_MEMORY_THRESHOLD, limit: u64::MAX }
+        Self {
+            directory: directory.into().into(),
+            memory_threshold: DEFAULT_MEMORY_THRESHOLD,
+            limit: u64::MAX,
+            unnamed: false,
+        }
     }
 
     /// Goes to a file beyond `bytes`.
@@ -66,6 +72,14 @@ impl SpoolDir {
     #[must_use]
     pub fn with_limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
+        self
+    }
+
+    /// Makes files without a name, which go with the process however it ends: for secrets in a directory that nobody cleans
+    /// up. [`Spool::into_parts`] has to copy them.
+    #[must_use]
+    pub fn unnamed(mut self) -> Self {
+        self.unnamed = true;
         self
     }
 
@@ -87,6 +101,14 @@ impl SpoolDir {
     /// An empty spool to write to. Touches the disk only when the threshold is passed.
     pub fn writer(&self) -> SpoolWriter {
         SpoolWriter { settings: self.clone(), sink: Sink::Memory(Vec::new()), len: 0 }
+    }
+
+    /// An empty file without a name, for whoever keeps many things in one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn file(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.directory)
     }
 
     /// Removes the files that a killed process left behind and returns how many there were. Call it at
@@ -147,7 +169,7 @@ pub struct SpoolWriter {
 
 enum Sink {
     Memory(Vec<u8>),
-    File(BufWriter<File>, TempPath),
+    File(BufWriter<File>, Option<TempPath>),
 }
 
 impl SpoolWriter {
@@ -171,6 +193,7 @@ impl SpoolWriter {
             Sink::File(writer, path) => Storage::File {
                 file: writer.into_inner().map_err(io::IntoInnerError::into_error)?,
                 path,
+                directory: self.settings.directory,
                 len: self.len,
             },
         };
@@ -179,7 +202,12 @@ impl SpoolWriter {
 
     fn move_to_file(&mut self) -> io::Result<()> {
         if let Sink::Memory(bytes) = &mut self.sink {
-            let (file, path) = temporary().tempfile_in(&self.settings.directory)?.into_parts();
+            let (file, path) = if self.settings.unnamed {
+                (tempfile::tempfile_in(&self.settings.directory)?, None)
+            } else {
+                let (file, path) = temporary().tempfile_in(&self.settings.directory)?.into_parts();
+                (file, Some(path))
+            };
             let mut writer = BufWriter::with_capacity(WRITE_BUFFER, file);
             writer.write_all(&mem::take(bytes))?;
             self.sink = Sink::File(writer, path);
@@ -227,7 +255,13 @@ pub struct Spool(Arc<Storage>);
 
 enum Storage {
     Memory(Vec<u8>),
-    File { file: File, path: TempPath, len: u64 },
+    /// Without a path it has no name.
+    File {
+        file: File,
+        path: Option<TempPath>,
+        directory: Arc<Path>,
+        len: u64,
+    },
 }
 
 /// What a spool is made of, see [`Spool::into_parts`].
@@ -298,10 +332,16 @@ impl Spool {
     pub fn into_parts(self) -> io::Result<SpoolParts> {
         match Arc::try_unwrap(self.0) {
             Ok(Storage::Memory(bytes)) => Ok(SpoolParts::Memory(bytes)),
-            Ok(Storage::File { path, len, .. }) => Ok(SpoolParts::File(path, len)),
+            Ok(Storage::File { path: Some(path), len, .. }) => Ok(SpoolParts::File(path, len)),
+            Ok(Storage::File { file, path: None, directory, len }) => {
+                Ok(SpoolParts::File(copy(&file, &directory, len)?, len))
+            }
             Err(shared) => match &*shared {
                 Storage::Memory(bytes) => Ok(SpoolParts::Memory(bytes.clone())),
-                Storage::File { path, len, .. } => Ok(SpoolParts::File(second_name(path)?, *len)),
+                Storage::File { path: Some(path), len, .. } => Ok(SpoolParts::File(second_name(path)?, *len)),
+                Storage::File { file, path: None, directory, len } => {
+                    Ok(SpoolParts::File(copy(file, directory, *len)?, *len))
+                }
             },
         }
     }
@@ -364,6 +404,13 @@ fn temporary() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(FILE_PREFIX);
     builder
+}
+
+/// A file of that content with a name.
+fn copy(file: &File, directory: &Path, len: u64) -> io::Result<TempPath> {
+    let mut named = temporary().tempfile_in(directory)?;
+    let copied = io::copy(&mut rohrpost_osci::source::reader(file, 0..len), &mut named)?;
+    if copied == len { Ok(named.into_temp_path()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 fn second_name(path: &Path) -> io::Result<TempPath> {
@@ -521,6 +568,21 @@ mod tests {
             panic!("memory expected");
         };
         assert_eq!(bytes, b"abc");
+    }
+
+    #[test]
+    fn a_file_without_name_is_never_seen_but_can_be_given_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let spools = SpoolDir::new(directory.path()).with_memory_threshold(0).unnamed();
+        let unnamed = spool(&spools, b"abc");
+        assert!(files(directory.path()).is_empty());
+        assert_eq!(read(&unnamed, 1..3), b"bc");
+        for handle in [unnamed.clone(), unnamed] {
+            let SpoolParts::File(path, 3) = handle.into_parts().unwrap() else {
+                panic!("a file of three bytes expected");
+            };
+            assert_eq!(fs::read(&path).unwrap(), b"abc");
+        }
     }
 
     #[test]

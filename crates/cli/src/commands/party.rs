@@ -56,9 +56,10 @@ fn inspector(args: &PartyArgs) -> Result<Inspector> {
     Ok(Inspector::new(anchors, Policy::standard()).with_intermediates(all(&args.intermediates)?))
 }
 
-/// Where messages lie while they are sent and received.
+/// Where messages and opened content lie while they are sent and received. Whoever ends the command with ctrl-c leaves nothing of
+/// them behind.
 pub(crate) fn spools() -> SpoolDir {
-    SpoolDir::new(std::env::temp_dir())
+    SpoolDir::new(std::env::temp_dir()).unnamed()
 }
 
 /// A key pair that opens messages or content.
