@@ -172,7 +172,7 @@ struct Opening {
 
 impl Opening {
     fn run(&self) -> Result<Contents, Error> {
-        let blobs = SpoolBlobs(self.party.config.spools.clone());
+        let blobs = SpoolBlobs::new(self.party.config.spools.clone());
         let mut package = Package::read(&self.package, &blobs)?;
         package.decrypt(&self.keys(), &self.certificates, &blobs).map_err(Error::Storage)?;
         let attachments = package.attachments(&self.parts, &self.message, &blobs).map_err(Error::Storage)?;

@@ -27,7 +27,7 @@ impl Shipment {
     /// Signs and seals the content.
     pub(crate) fn build(self, party: &Party) -> Result<Built, Error> {
         may_encrypt_for(&self.addressee)?;
-        let blobs = SpoolBlobs(party.config.spools.clone());
+        let blobs = SpoolBlobs::new(party.config.spools.clone());
         let mut building = Building {
             sealing: Sealing::new(&*party.config.random, &blobs),
             certificates: People::new(party, &self.addressee),
