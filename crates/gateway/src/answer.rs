@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::correlation::CorrelationId;
 use crate::metrics::Metrics;
-use crate::receive::Heavy;
+use crate::receive::{Heavy, Share};
 use crate::wire::Activity;
 
 /// Bytes read from disk at a time. One piece is read ahead.
@@ -35,8 +35,8 @@ impl Answer {
         Self { source: Source::Text(text.into()), activity: None }
     }
 
-    pub(crate) fn spool(spool: &Spool, metrics: &Metrics, correlation_id: CorrelationId) -> Self {
-        Self { source: Source::Spool(SpoolBody::new(spool, metrics, correlation_id)), activity: None }
+    pub(crate) fn spool(spool: &Spool, share: Share, metrics: &Metrics, correlation_id: CorrelationId) -> Self {
+        Self { source: Source::Spool(SpoolBody::new(spool, share, metrics, correlation_id)), activity: None }
     }
 
     /// The connection to be told when the answer is through.
@@ -91,6 +91,8 @@ struct SpoolBody {
     sent: Counter,
     abandoned: Counter,
     correlation_id: CorrelationId,
+    /// Of the space for answers.
+    _share: Share,
 }
 
 enum State {
@@ -102,13 +104,14 @@ enum State {
 type Reading = JoinHandle<(SpoolReader, io::Result<Bytes>)>;
 
 impl SpoolBody {
-    fn new(spool: &Spool, metrics: &Metrics, correlation_id: CorrelationId) -> Self {
+    fn new(spool: &Spool, share: Share, metrics: &Metrics, correlation_id: CorrelationId) -> Self {
         let left = spool.len();
         let state = match spool.in_memory() {
             Some(bytes) => State::Memory(Bytes::copy_from_slice(bytes)),
             None => State::Reading(read_piece(spool.reader(0..left))),
         };
-        Self { state, left, sent: metrics.sent_bytes.clone(), abandoned: metrics.abandoned.clone(), correlation_id }
+        let (sent, abandoned) = (metrics.sent_bytes.clone(), metrics.abandoned.clone());
+        Self { state, left, sent, abandoned, correlation_id, _share: share }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -182,9 +185,11 @@ mod tests {
 
     use super::*;
     use crate::correlation::CorrelationIds;
+    use crate::receive::Space;
 
     fn answer(spool: &Spool, metrics: &Metrics) -> Answer {
-        Answer::spool(spool, metrics, CorrelationIds::seeded(1).next())
+        let space = Space::new(u64::MAX, metrics.answer_bytes.clone());
+        Answer::spool(spool, Share::none(&space), metrics, CorrelationIds::seeded(1).next())
     }
 
     #[tokio::test]

@@ -167,7 +167,8 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a request body. Beyond: 413. Default 1.5 GiB, which carries a 1 GiB attachment in base64.
     pub body_bytes: u64,
-    /// Bytes of all request bodies that are being received or worked on. Beyond: 503. Default 16 GiB.
+    /// Bytes of all request bodies that are being received or worked on; and, counted apart, of all answers on disk that
+    /// clients have not read yet. Beyond: 503. Default 16 GiB.
     pub spooled_bytes: u64,
     /// Bytes per second that a request body must bring on average, after [`Timeouts::body_idle`] at the start.
     /// Below: 408. 0 asks for nothing. Default 1024.

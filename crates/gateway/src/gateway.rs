@@ -136,6 +136,7 @@ impl Gateway {
         Arc::new(Shared {
             pool: OrderPool::new(&limits, self.config.timeouts.turn, Arc::clone(&metrics)),
             space: Space::new(limits.spooled_bytes, metrics.spooled_bytes.clone()),
+            answer_space: Space::new(limits.spooled_bytes, metrics.answer_bytes.clone()),
             config: Config { spools: self.config.spools.clone().with_limit(limits.body_bytes), ..self.config },
             handler: self.handler,
             readiness: self.readiness,

@@ -46,6 +46,7 @@
 //! | all bodies together | [`Limits::spooled_bytes`](config::Limits::spooled_bytes) | 503 |
 //! | waiting, with a spool but without a thread | [`Limits::waiting_orders`](config::Limits::waiting_orders), [`Timeouts::turn`](config::Timeouts::turn) | 503 |
 //! | working | [`Limits::concurrent_orders`](config::Limits::concurrent_orders) | waiting |
+//! | all answers together | [`Limits::spooled_bytes`](config::Limits::spooled_bytes) | 503 |
 //! | answering | [`Timeouts::write`](config::Timeouts::write) | closed |
 //! | next request | [`Timeouts::keep_alive`](config::Timeouts::keep_alive) | closed |
 //!

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
     pub(crate) spooled_bytes: Gauge,
+    pub(crate) answer_bytes: Gauge,
     pub(crate) abandoned: Counter,
     pub(crate) connections: Gauge,
     pub(crate) connections_total: Counter,
@@ -55,6 +56,7 @@ impl Metrics {
             received_bytes: Counter::default(),
             sent_bytes: Counter::default(),
             spooled_bytes: Gauge::default(),
+            answer_bytes: Gauge::default(),
             abandoned: Counter::default(),
             connections: Gauge::default(),
             connections_total: Counter::default(),
@@ -79,6 +81,11 @@ impl Metrics {
         r.register("received_bytes", "Bytes of request bodies", self.received_bytes.clone());
         r.register("sent_bytes", "Bytes of answers", self.sent_bytes.clone());
         r.register("spooled_bytes", "Bytes of requests received or worked on at present", self.spooled_bytes.clone());
+        r.register(
+            "answer_bytes",
+            "Bytes of answers on disk that clients have not taken yet",
+            self.answer_bytes.clone(),
+        );
         r.register("answers_abandoned", "Answers the client did not take to the end", self.abandoned.clone());
         r.register("connections", "Open connections of clients", self.connections.clone());
         r.register("connections_accepted", "Connections accepted", self.connections_total.clone());

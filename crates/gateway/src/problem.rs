@@ -177,9 +177,9 @@ impl Problem {
                 "try again after the time given in Retry-After".into(),
             ),
             Self::NoSpace { .. } => (
-                "the request cannot be kept while it is being worked on".into(),
+                "the request or its answer cannot be kept while it is being worked on".into(),
                 "too many large messages at once, or the disk of the intermediary is full",
-                "send the same request again later; if that does not help, tell the operator".into(),
+                "send the request again later, in a new dialog if it was part of one; if that does not help, tell the operator".into(),
             ),
             Self::Internal => (
                 "the request failed for a reason nobody foresaw".into(),

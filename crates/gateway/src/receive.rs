@@ -192,7 +192,7 @@ fn unpanicked<T>(joined: Result<io::Result<T>, tokio::task::JoinError>) -> io::R
     joined.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// The space for all bodies at a time.
+/// The space for all bodies, of requests or of answers, at a time.
 pub(crate) struct Space {
     used: AtomicU64,
     limit: u64,
@@ -216,12 +216,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    fn none(space: &Arc<Space>) -> Self {
+    pub(crate) fn none(space: &Arc<Space>) -> Self {
         Self { space: Arc::clone(space), taken: 0 }
     }
 
     /// Takes `bytes` in all; says no if that is too much.
-    fn grow_to(&mut self, bytes: u64) -> bool {
+    pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.taken);
         let granted = self
             .space

@@ -25,7 +25,7 @@ use crate::handler::{Handler, NotReady, Outcome, Readiness, Reply, RequestContex
 use crate::metrics::{self, Metrics};
 use crate::pool::{OrderPool, Turn};
 use crate::problem::{Form, Problem};
-use crate::receive::{Received, Space, linger, receive};
+use crate::receive::{Received, Share, Space, linger, receive};
 use crate::wire::Activity;
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -42,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) pool: OrderPool,
     pub(crate) space: Arc<Space>,
+    pub(crate) answer_space: Arc<Space>,
     pub(crate) draining: AtomicBool,
     /// The last answer of the readiness check, so that probes cannot overrun it.
     pub(crate) last_check: tokio::sync::Mutex<Option<(Instant, Result<(), NotReady>)>>,
@@ -111,8 +112,8 @@ impl Shared {
             }
         };
         match result {
-            Ok(body) => {
-                let mut response = Response::new(Answer::spool(&body, &self.metrics, id));
+            Ok((body, share)) => {
+                let mut response = Response::new(Answer::spool(&body, share, &self.metrics, id));
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 response
@@ -147,7 +148,12 @@ impl Shared {
         Ok(received)
     }
 
-    async fn run(self: &Arc<Self>, received: Received, client: &Client, id: CorrelationId) -> Result<Spool, Problem> {
+    async fn run(
+        self: &Arc<Self>,
+        received: Received,
+        client: &Client,
+        id: CorrelationId,
+    ) -> Result<(Spool, Share), Problem> {
         let turn = self.pool.turn().await.map_err(|_| self.overloaded())?;
         let context = RequestContext {
             peer: client.peer,
@@ -162,7 +168,7 @@ impl Shared {
     }
 
     /// Runs on a thread that may block, and to its end even when the client goes away.
-    fn work(&self, received: Received, context: &RequestContext, turn: Turn) -> Result<Spool, Problem> {
+    fn work(&self, received: Received, context: &RequestContext, turn: Turn) -> Result<(Spool, Share), Problem> {
         let Received { spool, len, share } = received;
         let began = Instant::now();
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(spool.into_inner(), context)));
@@ -174,7 +180,15 @@ impl Shared {
         };
         self.metrics.order(&outcome, took);
         log(&outcome, len, body.len(), turn.waited, took);
-        Ok(body)
+        let share = self.keep(&body)?;
+        Ok((body, share))
+    }
+
+    /// Takes space for an answer, which stays on the disk for as long as the client takes to read it.
+    fn keep(&self, answer: &Spool) -> Result<Share, Problem> {
+        let mut share = Share::none(&self.answer_space);
+        let fits = answer.in_memory().is_some() || share.grow_to(answer.len());
+        fits.then_some(share).ok_or(Problem::NoSpace { retry_after: self.config.timeouts.retry_after })
     }
 
     /// Takes leave of a request whose body was not read to its end.

@@ -133,6 +133,32 @@ async fn all_bodies_together_are_bounded() {
     assert_eq!(server.post(&[0; 100]).await.status(), 200);
 }
 
+/// Whoever has large answers made and does not read them must not fill the disk.
+#[tokio::test]
+async fn all_answers_together_are_bounded() {
+    const LARGE: usize = 16 << 20;
+    let limits = Limits { spooled_bytes: 40 << 20, ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let large = vec![0; LARGE];
+    let mut lazy = Vec::new();
+    for _ in 0..2 {
+        let mut client = server.connect().await;
+        client.post(&large).await;
+        lazy.push(client);
+    }
+    until(async || server.metrics().await.contains("result=\"accepted\"} 2"), "two answers").await;
+
+    server.post(&large).await.assert_problem(503, "no_space");
+    assert_eq!(server.post(&[0; 1000]).await.status(), 200, "small ones are in memory");
+
+    assert_eq!(lazy.pop().unwrap().response().await.body.len(), LARGE);
+    server.until_metric("rohrpost_answer_bytes", LARGE as f64).await;
+    assert_eq!(server.post(&large).await.status(), 200);
+    drop(lazy);
+    server.until_metric("rohrpost_answer_bytes", 0.0).await;
+    server.until_no_files().await;
+}
+
 #[tokio::test]
 async fn full_disk_is_not_the_clients_fault() {
     let server = Setup::default().start().await;
