@@ -18,7 +18,7 @@ use rohrpost_gateway::{
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_pki::Inspector;
-use rohrpost_store::{Retention, SqliteOptions, SqliteStore, Store};
+use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
@@ -111,7 +111,18 @@ fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
     let signer = LogSigner::new(LOG_NAME, key)?;
     let store = SqliteStore::open(directory, signer, SqliteOptions::default())
         .with_context(|| Failure::new(Kind::Other, format!("cannot open the store in {}", directory.display())))?;
+    tell(store.recovery());
     Ok(Arc::new(store))
+}
+
+/// What the last end of the process left behind.
+fn tell(recovery: &Recovery) {
+    if recovery.orphans > 0 {
+        info!(files = recovery.orphans, "removed the bodies of deliveries that nobody was told to be stored");
+    }
+    for file in &recovery.missing {
+        error!(file, "a stored body is missing: restore this file below bodies/ from a backup");
+    }
 }
 
 /// The key that signs the checkpoints of an existing log.

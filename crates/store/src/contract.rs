@@ -101,7 +101,7 @@ pub trait Store: Send + Sync {
     /// Figures for monitoring.
     ///
     /// # Errors
-    /// If the storage fails.
+    /// If the storage fails, or no longer takes changes.
     fn stats(&self) -> Result<Stats, StorageError>;
 }
 

@@ -192,6 +192,10 @@ impl Store for SqliteStore {
     }
 
     fn stats(&self) -> Result<Stats, StorageError> {
+        // Reading goes on without the writer, and would hide that nothing can be stored.
+        if self.writer.has_ended() {
+            return Err(StorageError::Stopped);
+        }
         let (changes, commits) = self.writer.counts();
         Ok(Stats { changes, commits, ..self.reader.stats()? })
     }

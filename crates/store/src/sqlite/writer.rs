@@ -86,6 +86,11 @@ impl Writer {
         answer.recv().map_err(|_| StorageError::Stopped)?
     }
 
+    /// Whether no change will succeed any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Durable changes and transactions so far.
     pub(super) fn counts(&self) -> (u64, u64) {
         let Counters { changes, commits } = &*self.counters;
@@ -358,8 +363,13 @@ mod tests {
     fn after_the_end_nothing_hangs() {
         let dir = tempfile::tempdir().unwrap();
         let writer = start(&dir, "", Duration::from_millis(1));
+        assert!(!writer.has_ended());
         let result = writer.change(|_| -> Result<(), StorageError> { panic!("as a test") });
         assert!(matches!(result, Err(StorageError::Stopped)));
+        // The answer comes while the thread is still on its way out.
+        while !writer.has_ended() {
+            thread::yield_now();
+        }
         let result = writer.change(|batch| batch.append(&leaf(0)));
         assert!(matches!(result, Err(StorageError::Stopped)));
     }
