@@ -14,6 +14,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use canary::birds::Flock;
@@ -27,7 +28,7 @@ use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pki::pkcs12::{self, Pin};
 use rohrpost_tests::load::{Person, client, config, key_entry, runtime};
-use rohrpost_tests::{Server, certs_test, run};
+use rohrpost_tests::{Server, binary, certs_test, run};
 use tokio::runtime::Runtime;
 
 const PIN: &str = "kanari0pin9c4e";
@@ -59,11 +60,68 @@ fn what_is_confidential_stays_so() {
     }
 }
 
+/// Commands print what people ask for, and never how the keys are kept.
+#[test]
+fn the_command_line_tells_neither_pin_nor_keys_nor_content() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let sets = settings(directory.path());
+    let server = Server::start(&sets.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut flock = secrets(&server.data());
+    for name in ["alice-cipher", "alice-signature", "bob-cipher", "bob-signature"] {
+        fs::write(path(name), pkcs12::store(&key_entry(name), name, &Pin::from(PIN)).unwrap()).unwrap();
+    }
+    let wrong_pin = flock.hatch("wrong PIN");
+    fs::write(path("wrong-pin"), wrong_pin.bytes()).unwrap();
+    fs::write(path("note.xml"), format!("<note>{}</note>", flock.hatch("content").text())).unwrap();
+    fs::write(path("form.txt"), flock.hatch("file").text()).unwrap();
+
+    let party = |name: &str, pin: &str| {
+        let mut args = vec!["--url".to_owned(), server.url().to_owned(), "--intermediary-cipher".into()];
+        args.push(certs_test("pem/intermediary-2048-cipher.cert.pem").display().to_string());
+        args.extend(["--cipher".to_owned(), path(&format!("{name}-cipher"))]);
+        args.extend(["--signature".to_owned(), path(&format!("{name}-signature"))]);
+        args.extend(["--pin-file".to_owned(), path(pin)]);
+        args
+    };
+    let bob = certs_test("pem/bob-cipher.cert.pem").display().to_string();
+    let send = ["send", "--to", &bob, "--reader", &bob, "--subject", "s", "--content"].map(str::to_owned);
+    let send = [&send[..], &[path("note.xml"), "--attach".into(), path("form.txt")]].concat();
+    let fetch = ["fetch".to_owned(), "--to".into(), path("fetched")];
+    let cards = ["cards".to_owned()];
+    let inspect = ["certs", "inspect", &path("alice-cipher"), "--pin-file"].map(str::to_owned);
+    let check = [&["config".to_owned(), "check".into()], server.config_args().as_slice()].concat();
+    let wrong = |role: &str| ["--set".to_owned(), format!("keys.{role}.pin_file={}", path("wrong-pin"))];
+    let commands = [
+        (0, [&send[..], &party("alice", "pin")].concat()),
+        (0, [&cards[..], &party("alice", "pin")].concat()),
+        (0, [&fetch[..], &party("bob", "pin")].concat()),
+        (0, [&inspect[..], &[path("pin")]].concat()),
+        (0, check.clone()),
+        (2, [&send[..], &party("alice", "wrong-pin")].concat()),
+        (2, [&fetch[..], &party("bob", "wrong-pin")].concat()),
+        (2, [&inspect[..], &[path("wrong-pin")]].concat()),
+        (2, [&check[..], &wrong("cipher")].concat()),
+    ];
+    for (code, args) in commands {
+        for json in [&[][..], &["--json"]] {
+            let ended = Command::new(binary()).args(json).args(&args).env("RUST_LOG", "trace").output().unwrap();
+            let said = [ended.stdout, ended.stderr].concat();
+            let found = flock.heard_in(&said);
+            assert!(found.is_empty(), "{args:?}: {found:#?}");
+            // What was fetched once is not there again.
+            let fetched_again = args[0] == "fetch" && ended.status.code() == Some(5) && !json.is_empty();
+            let said = String::from_utf8_lossy(&said);
+            assert!(ended.status.code() == Some(code) || fetched_again, "{args:?}: {said}");
+        }
+    }
+}
+
 /// The intermediary's keys in files with our PIN, HTTPS beside HTTP.
 fn settings(directory: &Path) -> Vec<String> {
     let pin_file = directory.join("pin");
     fs::write(&pin_file, PIN).unwrap();
-    let mut sets = vec!["https.listen=[\"127.0.0.1:0\"]".to_owned()];
+    let mut sets = vec!["https.listen=[\"127.0.0.1:0\"]".to_owned(), "log.level=warn".to_owned()];
     for file in ["certificate=pem/localhost.cert.pem", "key=pem/localhost.key.pem"] {
         let (key, path) = file.split_once('=').unwrap();
         sets.push(format!("https.{key}={}", certs_test(path).display()));
