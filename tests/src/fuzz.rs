@@ -10,33 +10,43 @@
 mod audit;
 mod base64;
 mod blocks;
+mod canonical_xml;
 mod certificates;
 mod content;
 mod crypt;
 mod delivery;
+mod dialog;
 mod envelope;
 mod identifiers;
 mod message;
 mod mime;
 mod policy;
+mod script;
 mod signature;
+mod signed_order;
 mod xml;
+
+#[path = "../../crates/intermediary/tests/harness/mod.rs"]
+mod harness;
 
 pub use audit::{audit_checkpoint, audit_export, audit_leaf, audit_proof};
 pub use base64::base64;
 pub use blocks::{
     control_block, custom_block, feedback, header_blocks, non_intermediary_certificates, process_card, selection,
 };
+pub use canonical_xml::canonical_xml;
 pub use certificates::{certificate, pem, pkcs12};
 pub use content::content;
 pub use crypt::{encrypted_data, encrypted_message};
 pub use delivery::delivery;
+pub use dialog::dialog;
 pub use envelope::envelope;
 pub use identifiers::identifiers;
 pub use message::{fault, message};
 pub use mime::mime;
 pub use policy::policy;
 pub use signature::signature;
+pub use signed_order::signed_order;
 pub use xml::strict_xml;
 
 /// One decoder under test.
@@ -55,11 +65,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "audit_leaf", run: audit_leaf },
     Target { name: "audit_proof", run: audit_proof },
     Target { name: "base64", run: base64 },
+    Target { name: "canonical_xml", run: canonical_xml },
     Target { name: "certificate", run: certificate },
     Target { name: "content", run: content },
     Target { name: "control_block", run: control_block },
     Target { name: "custom_block", run: custom_block },
     Target { name: "delivery", run: delivery },
+    Target { name: "dialog", run: dialog },
     Target { name: "encrypted_data", run: encrypted_data },
     Target { name: "encrypted_message", run: encrypted_message },
     Target { name: "envelope", run: envelope },
@@ -76,5 +88,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "process_card", run: process_card },
     Target { name: "selection", run: selection },
     Target { name: "signature", run: signature },
+    Target { name: "signed_order", run: signed_order },
     Target { name: "strict_xml", run: strict_xml },
 ];
