@@ -71,6 +71,11 @@ impl Client {
     /// [`Error::OutcomeUnknown`] with the message id if all tries ended without a certain outcome; otherwise the delivery
     /// is not stored.
     pub async fn store(&self, shipment: Shipment) -> Result<Stored, Error> {
+        self.store_in(&mut Course::default(), shipment).await
+    }
+
+    /// Stores a delivery on its own or as the next order of an explicit dialog.
+    pub(crate) async fn store_in(&self, course: &mut Course, shipment: Shipment) -> Result<Stored, Error> {
         let message_id = match &shipment.message_id {
             Some(id) => id.clone(),
             None => self.message_id().await?,
@@ -78,9 +83,8 @@ impl Client {
         let subject = shipment.subject.clone();
         let party = Arc::clone(&self.party);
         let built = blocking(move || shipment.build(&party)).await?;
-        let mut course = Course::default();
         let in_doubt = |source| Error::OutcomeUnknown { message_id: message_id.clone(), source: Box::new(source) };
-        match self.send(&mut course, built, message_id.clone()).await {
+        match self.send(course, built, message_id.clone()).await {
             Ok((card, feedback)) => Ok(Stored { message_id, card, feedback, repeated: false }),
             Err(refused @ Error::Refused(_)) if course.in_doubt || refused.is_refused_with(Code::MessageIdIllegal) => {
                 match self.find_stored(&message_id, subject).await.map_err(in_doubt)? {

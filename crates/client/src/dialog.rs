@@ -7,10 +7,11 @@ use rohrpost_osci::message::{ExitDialog, FetchDelivery, FetchProcessCard, InitDi
 use rohrpost_osci::ns::MessageType;
 use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 
-use crate::client::{Client, message_id};
+use crate::client::{Client, Stored, message_id};
 use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::exchange::{Answered, Course, Party, Repeat};
+use crate::shipment::Shipment;
 
 /// An explicit dialog: the mailbox is open.
 ///
@@ -93,6 +94,14 @@ impl Dialog {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Stores a delivery as [`Client::store`] does, and acknowledges the one fetched before.
+    ///
+    /// # Errors
+    /// Those of [`Client::store`]. If the intermediary no longer knows the dialog, the delivery is not stored.
+    pub async fn store(&mut self, shipment: Shipment) -> Result<Stored, Error> {
+        self.client.store_in(&mut self.course, shipment).await
     }
 
     /// Acknowledges what was fetched, and goes on. (Sends the smallest order there is: it asks for a message id and throws it

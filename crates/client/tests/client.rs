@@ -251,6 +251,21 @@ async fn a_lost_answer_does_not_store_twice() {
 }
 
 #[tokio::test]
+async fn a_delivery_is_stored_within_a_dialog() {
+    let world = World::new().await;
+    let alice = world.client("alice");
+    let mut dialog = alice.open_dialog().await.unwrap();
+    let id = alice.message_id().await.unwrap();
+    let stored = dialog.store(shipment().with_message_id(id.clone())).await.unwrap();
+    assert_eq!((stored.message_id, stored.repeated), (id.clone(), false));
+    let again = dialog.store(shipment().with_message_id(id)).await.unwrap();
+    assert!(again.repeated, "a refusal leaves the dialog going on");
+    assert_eq!(dialog.cards(only(&again.message_id)).await.unwrap().cards.len(), 1);
+    dialog.exit().await.unwrap();
+    assert_eq!(world.fake.deliveries(), (1, 0));
+}
+
+#[tokio::test]
 async fn an_application_converges_after_its_own_crash() {
     let world = World::new().await;
     let alice = world.client_with("alice", |config| config.retries.tries = 1);
