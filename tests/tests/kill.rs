@@ -1,6 +1,6 @@
 //! The real process is killed with SIGKILL at random moments under load, again and again. Nothing that it acknowledged is
 //! lost or doubled, every process card agrees with what clients saw, and the log can be verified and has one entry per
-//! change.
+//! change. Some kills aim at the moments in which a message of 100 MB is being received, decrypted or made durable.
 //!
 //! `ROHRPOST_KILL_SEED` repeats a run (as far as threads let it), `ROHRPOST_KILLS` sets the number of kills.
 
@@ -14,6 +14,7 @@
 
 mod kill {
     pub mod actors;
+    pub mod disk;
     pub mod ledger;
     pub mod log;
     pub mod reckoning;
@@ -24,14 +25,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kill::actors::{Scene, read_cards, receive, send};
+use kill::actors::{Scene, read_cards, receive, send, send_huge};
+use kill::disk;
 use kill::log::Auditor;
 use kill::reckoning;
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_tests::load::{Numbers, Parcel, Person, client, config, fixed_port, quick_keys, runtime};
 use rohrpost_tests::{Server, binary};
 
-const KILLS: u64 = 16;
+const KILLS: u64 = 20;
+/// Of so many kills, one after the other, [`AIMED`] hit a huge delivery on its way in.
+const CYCLE: u64 = 20;
+const AIMED: std::ops::Range<u64> = 8..13;
 const SENDERS: usize = 3;
 const MAILBOXES: usize = 2;
 
@@ -45,7 +50,7 @@ fn killed_under_load_it_loses_and_doubles_nothing() {
     let spools = tempfile::tempdir().unwrap();
     let scene = Scene::new(url, SpoolDir::new(spools.path()), SENDERS, MAILBOXES);
     let mut auditor = Auditor::new(&server);
-    let stop = AtomicBool::new(false);
+    let (stop, mut aimed) = (AtomicBool::new(false), disk::Aimed::default());
     thread::scope(|scope| {
         // If anything panics here, the threads must end all the same.
         let _guard = Stop(&stop);
@@ -60,19 +65,33 @@ fn killed_under_load_it_loses_and_doubles_nothing() {
         }
         let readers = numbers.fork();
         scope.spawn(move || read_cards(scene, readers, stop));
+        let mut huge: Option<thread::ScopedJoinHandle<'_, ()>> = None;
         for round in 0..kills {
             let before = scene.ledger.stored();
             wait_until(|| scene.ledger.stored() >= before + 2, "deliveries are stored again");
             auditor.keep_checkpoint(&server);
-            thread::sleep(Duration::from_millis(numbers.below(700)));
+            if AIMED.contains(&(round % CYCLE)) {
+                if huge.as_ref().is_none_or(thread::ScopedJoinHandle::is_finished) {
+                    let numbers = numbers.fork();
+                    huge = Some(scope.spawn(move || send_huge(scene, numbers)));
+                }
+                aimed.take_aim(&server, numbers.below(220) * 1_000_000, huge.as_ref());
+            } else {
+                thread::sleep(Duration::from_millis(numbers.below(600)));
+            }
             server.kill();
             if round % 3 == 2 {
                 start_and_kill(&server, Duration::from_millis(numbers.below(150)));
             }
+            let left_behind = disk::bytes_in(&server.data().join("incoming"));
             server.restart();
+            aimed.freed += disk::expect_freed(&server.data(), left_behind, scene.ledger.bytes_sent());
         }
         let before = scene.ledger.stored();
         wait_until(|| scene.ledger.stored() >= before + 3, "deliveries are stored at last");
+        if let Some(huge) = huge {
+            wait_until(|| huge.is_finished(), "the huge delivery is stored");
+        }
     });
     let load = began.elapsed();
     reckoning::cards(&scene);
@@ -84,7 +103,7 @@ fn killed_under_load_it_loses_and_doubles_nothing() {
     assert!(server.terminate(), "it ends with success when asked to");
     reckoning::files(&scene, &server.data());
     eprintln!(
-        "{kills} kills, {} log entries, {}; {:.1} s of load, {:.1} s in all",
+        "{kills} kills ({aimed}), {} log entries, {}; {:.1} s of load, {:.1} s in all",
         leaves.len(),
         scene.ledger,
         load.as_secs_f64(),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rohrpost_client::{Client, Delivery, Error};
+use rohrpost_client::{Client, Delivery, Error, Shipment, Stored};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::selection::{CardRule, CardSelection, DeliverySelection};
 use rohrpost_pipeline::spool::SpoolDir;
@@ -14,6 +14,7 @@ use super::ledger::{Ledger, Received, Stamps};
 /// Who is there and what they know.
 pub struct Scene {
     pub ledger: Ledger,
+    /// The last one is for huge deliveries, and nobody fetches from it before the end.
     pub mailboxes: Vec<Person>,
     senders: Vec<Person>,
     url: String,
@@ -25,7 +26,7 @@ impl Scene {
         let persons = |role: &str, count| (0..count).map(|number| Person::fresh(&format!("{role} {number}"))).collect();
         Self {
             ledger: Ledger::default(),
-            mailboxes: persons("Recipient", mailboxes),
+            mailboxes: persons("Recipient", mailboxes + 1),
             senders: persons("Sender", senders),
             url,
             spools,
@@ -41,29 +42,76 @@ impl Scene {
 pub fn send(scene: &Scene, number: usize, mut numbers: Numbers, stop: &AtomicBool) {
     let (runtime, sender) = (runtime(), scene.client(&scene.senders[number]));
     while !stop.load(Ordering::Relaxed) {
-        let id = runtime.block_on(sender.message_id()).unwrap();
-        let to = numbers.below(scene.mailboxes.len() as u64) as usize;
+        let to = numbers.below(scene.mailboxes.len() as u64 - 1) as usize;
         let parcel = Parcel::any(&mut numbers);
-        scene.ledger.send(id.as_str(), parcel, to);
-        let store = |client: &Client| {
-            let before = scene.ledger.entry(id.as_str()).seen;
-            let shipment = parcel.shipment(&scene.mailboxes[to].cipher.certificate).with_message_id(id.clone());
-            let stored = loop {
-                match runtime.block_on(client.store(shipment.clone())) {
-                    Ok(stored) => break stored,
-                    // Killed while the client looked for the card of an earlier try.
-                    Err(Error::OutcomeUnknown { source, .. }) if source.may_pass() => {}
-                    Err(Error::OutcomeUnknown { source, .. }) => expect_gone(&source),
-                    Err(error) => panic!("{error:?}"),
-                }
-            };
-            scene.ledger.acknowledge(id.as_str(), &stored, &before);
-            stored
-        };
-        store(&sender);
+        let sending = Sending::new(scene, &runtime, &sender, parcel, to);
+        let stored = if numbers.once_in(3) { sending.within_dialog(&sender) } else { sending.alone(&sender) };
+        scene.ledger.acknowledge(sending.id.as_str(), &stored, &Stamps::default());
         // An application that lost its memory after the answer sends once more.
         if numbers.once_in(10) {
-            assert!(store(&scene.client(&scene.senders[number])).repeated, "the same id was accepted twice");
+            let before = scene.ledger.entry(sending.id.as_str()).seen;
+            let again = sending.alone(&scene.client(&scene.senders[number]));
+            assert!(again.repeated, "the same id was accepted twice");
+            scene.ledger.acknowledge(sending.id.as_str(), &again, &before);
+        }
+    }
+}
+
+/// Stores one delivery with an attachment of 100 MB.
+pub fn send_huge(scene: &Scene, mut numbers: Numbers) {
+    let (runtime, sender) = (runtime(), scene.client(&scene.senders[0]));
+    let parcel = Parcel { seed: numbers.draw(), data: 1_000, attachment: Some(100_000_000) };
+    let sending = Sending::new(scene, &runtime, &sender, parcel, scene.mailboxes.len() - 1);
+    let stored = sending.alone(&sender);
+    scene.ledger.acknowledge(sending.id.as_str(), &stored, &Stamps::default());
+}
+
+/// A delivery on its way.
+struct Sending<'a> {
+    runtime: &'a Runtime,
+    shipment: Shipment,
+    id: MessageId,
+}
+
+impl<'a> Sending<'a> {
+    /// Gets an id for it and notes that somebody is about to send it.
+    fn new(scene: &Scene, runtime: &'a Runtime, sender: &Client, parcel: Parcel, to: usize) -> Self {
+        let id = runtime.block_on(sender.message_id()).unwrap();
+        scene.ledger.send(id.as_str(), parcel, to);
+        let shipment = parcel.shipment(&scene.mailboxes[to].cipher.certificate).with_message_id(id.clone());
+        Self { runtime, shipment, id }
+    }
+
+    /// In implicit dialogs, until it is stored.
+    fn alone(&self, client: &Client) -> Stored {
+        loop {
+            match self.runtime.block_on(client.store(self.shipment.clone())) {
+                Ok(stored) => return stored,
+                // Killed while the client looked for the card of an earlier try.
+                Err(Error::OutcomeUnknown { source, .. }) if source.may_pass() => {}
+                Err(Error::OutcomeUnknown { source, .. }) => expect_gone(&source),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+
+    /// As an order of an explicit dialog; if that breaks, in implicit ones.
+    fn within_dialog(&self, client: &Client) -> Stored {
+        let store = async {
+            let mut dialog = client.open_dialog().await?;
+            dialog.acknowledge().await?;
+            let stored = dialog.store(self.shipment.clone()).await?;
+            // Whether it ends well is nobody's business.
+            let _ = dialog.exit().await;
+            Ok::<_, Error>(stored)
+        };
+        match self.runtime.block_on(store) {
+            Ok(stored) => stored,
+            Err(Error::OutcomeUnknown { .. }) => self.alone(client),
+            Err(error) => {
+                expect_gone(&error);
+                self.alone(client)
+            }
         }
     }
 }
@@ -147,7 +195,7 @@ pub fn read_cards(scene: &Scene, mut numbers: Numbers, stop: &AtomicBool) {
         let person = persons[numbers.below(persons.len() as u64) as usize];
         let before = scene.ledger.entries();
         let client = scene.client(person);
-        let known = before.keys().filter(|_| numbers.once_in(8)).take(20);
+        let known = before.keys().rev().filter(|_| numbers.once_in(8)).take(20);
         let ids: Vec<MessageId> = known.map(|id| MessageId::new(id.as_str()).unwrap()).collect();
         std::thread::sleep(std::time::Duration::from_millis(50));
         if ids.is_empty() {

@@ -100,6 +100,11 @@ impl Ledger {
         self.lock().values().filter(|entry| entry.acknowledged.is_some()).count()
     }
 
+    /// Bytes of everything that was ever sent, with room for what messages have around them.
+    pub fn bytes_sent(&self) -> u64 {
+        self.lock().values().map(|entry| entry.parcel.data * 2 + entry.parcel.attachment.unwrap_or(0) + 64 * 1024).sum()
+    }
+
     /// Somebody is about to send it.
     pub fn send(&self, id: &str, parcel: Parcel, to: usize) {
         let entry = Entry {
