@@ -45,6 +45,7 @@ impl Config {
         let timeouts = &self.timeouts;
         let zero = [
             ("limits.connections", limits.connections == 0),
+            ("limits.connections_per_peer", limits.connections_per_peer == 0),
             ("limits.concurrent_orders", limits.concurrent_orders == 0),
             ("limits.headers", limits.headers == 0),
             ("timeouts.header", timeouts.header.is_zero()),
@@ -175,6 +176,9 @@ pub struct Limits {
     pub body_bytes_per_second: u64,
     /// Connections of all listeners for orders together. Beyond: 503 or, over TLS, closed. Default 1000.
     pub connections: usize,
+    /// Connections of one IPv4 address or IPv6 /64 network, of all listeners for orders together. Beyond: as for
+    /// [`connections`](Self::connections). Behind a proxy, which is one address for all, give as many. Default 250.
+    pub connections_per_peer: usize,
     /// Orders being worked on at a time. Each has a thread, part of whose time is waiting for the disk;
     /// orders that wait together share one flush, so this is larger than the number of cores. Default 32.
     pub concurrent_orders: usize,
@@ -191,6 +195,7 @@ impl Default for Limits {
             spooled_bytes: 16 * 1024 * 1024 * 1024,
             body_bytes_per_second: 1024,
             connections: 1000,
+            connections_per_peer: 250,
             concurrent_orders: 32,
             waiting_orders: 256,
         }

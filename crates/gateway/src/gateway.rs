@@ -17,6 +17,7 @@ use crate::correlation::CorrelationIds;
 use crate::handler::{Figures, Handler, Readiness};
 use crate::listener::{Door, MANAGEMENT_CONNECTIONS};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::pool::OrderPool;
 use crate::receive::Space;
 use crate::service::Shared;
@@ -106,9 +107,9 @@ impl Gateway {
         self.config.check()?;
         let clock = Arc::clone(&self.clock);
         let shared = self.into_shared();
-        let connections = shared.config.limits.connections;
-        let orders = Floor::new(connections);
-        let management = Floor::new(MANAGEMENT_CONNECTIONS);
+        let limits = shared.config.limits;
+        let orders = Floor::new(limits.connections, limits.connections_per_peer);
+        let management = Floor::new(MANAGEMENT_CONNECTIONS, MANAGEMENT_CONNECTIONS);
         let (mut doors, mut addresses, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for listener in &shared.config.listeners {
             let address = listener.address;
@@ -208,16 +209,18 @@ impl Running {
 /// The connections of one role.
 struct Floor {
     slots: Arc<Semaphore>,
+    peers: Arc<Peers>,
     stage: watch::Sender<Stage>,
     alive: Option<mpsc::Sender<()>>,
     ended: mpsc::Receiver<()>,
 }
 
 impl Floor {
-    fn new(connections: usize) -> Self {
+    fn new(connections: usize, connections_per_peer: usize) -> Self {
         let (alive, ended) = mpsc::channel(1);
         Self {
             slots: Arc::new(Semaphore::new(connections)),
+            peers: Peers::new(connections_per_peer),
             stage: watch::Sender::new(Stage::Open),
             alive: Some(alive),
             ended,
@@ -230,6 +233,7 @@ impl Floor {
             tls,
             role,
             slots: Arc::clone(&self.slots),
+            peers: Arc::clone(&self.peers),
             shared: Arc::clone(shared),
             stage: self.stage.subscribe(),
             alive: self.alive.clone().expect("doors are made before the floor is closed"),

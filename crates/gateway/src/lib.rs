@@ -64,6 +64,7 @@ mod gateway;
 mod handler;
 mod listener;
 mod metrics;
+mod peers;
 mod pool;
 pub mod problem;
 mod receive;

@@ -14,6 +14,7 @@ use tracing::{Instrument, debug, error, info_span, warn};
 use crate::config::Role;
 use crate::connection::{Stage, say, serve};
 use crate::metrics::Raised;
+use crate::peers::{Peers, Seat};
 use crate::problem::Problem;
 use crate::service::{Client, Shared};
 use crate::tls::TlsKeys;
@@ -33,6 +34,7 @@ pub(crate) struct Door {
     pub(crate) tls: Option<Arc<TlsKeys>>,
     pub(crate) role: Role,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) stage: watch::Receiver<Stage>,
     /// Held by everything that must end before the gateway has ended.
@@ -60,20 +62,21 @@ impl Door {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, refusals: &Arc<Semaphore>) {
-        match Arc::clone(&self.slots).try_acquire_owned() {
-            Ok(slot) => self.open(stream, peer, slot),
-            Err(_) => self.turn_away(stream, refusals),
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+        match slot.zip(self.peers.seat(peer.ip())) {
+            Some(place) => self.open(stream, peer, place),
+            None => self.turn_away(stream, refusals),
         }
     }
 
-    fn open(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn open(&self, stream: TcpStream, peer: SocketAddr, place: (OwnedSemaphorePermit, Seat)) {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let span = info_span!("connection", number, %peer);
         let (shared, stage, tls, role) = (Arc::clone(&self.shared), self.stage.clone(), self.tls.clone(), self.role);
         let alive = self.alive.clone();
         let task = async move {
-            let _held = (slot, alive, raised(&shared, role));
+            let _held = (place, alive, raised(&shared, role));
             // Answers are written in few large pieces: waiting for more to send only costs time.
             let _ = stream.set_nodelay(true);
             converse(stream, peer, role, tls, shared, stage).await;

@@ -172,7 +172,7 @@ impl Problem {
                 "send the same request again after the time given in Retry-After".into(),
             ),
             Self::TooManyConnections { .. } => (
-                "too many connections are open".into(),
+                "too many connections are open, in all or from this address".into(),
                 "clients open connections without reusing or closing them",
                 "try again after the time given in Retry-After".into(),
             ),

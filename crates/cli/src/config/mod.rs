@@ -259,6 +259,7 @@ fn gateway_config(raw: &RawConfig, base: &Path) -> Result<gateway::Config> {
     limits.header_bytes = raw.limits.header_bytes;
     limits.headers = raw.limits.headers;
     limits.connections = raw.limits.connections;
+    limits.connections_per_peer = raw.limits.connections_per_peer;
     limits.concurrent_orders = raw.limits.concurrent_orders;
     limits.waiting_orders = raw.limits.waiting_orders;
     let timeouts = &mut config.timeouts;

@@ -113,6 +113,7 @@ pub(crate) struct Limits {
     pub(crate) header_bytes: usize,
     pub(crate) headers: usize,
     pub(crate) connections: usize,
+    pub(crate) connections_per_peer: usize,
     pub(crate) concurrent_orders: usize,
     pub(crate) waiting_orders: usize,
     pub(crate) spool_memory_bytes: usize,

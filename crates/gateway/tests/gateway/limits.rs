@@ -170,6 +170,25 @@ async fn full_disk_is_not_the_clients_fault() {
 }
 
 #[tokio::test]
+async fn nobody_takes_all_connections() {
+    let limits = Limits { connections: 4, connections_per_peer: 2, ..Limits::default() };
+    let timeouts = Timeouts { linger: ms(100), ..Timeouts::default() };
+    let server = Setup { limits, timeouts, ..Setup::default() }.start().await;
+    let greedy = (server.connect().await, server.connect().await);
+    server.until_metric("rohrpost_connections", 2.0).await;
+    server.post(b"x").await.assert_problem(503, "too_many_connections");
+
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let _other = socket.connect(server.address()).await.unwrap();
+    server.until_metric("rohrpost_connections", 3.0).await;
+
+    drop(greedy);
+    server.until_metric("rohrpost_connections", 1.0).await;
+    assert_eq!(server.post(b"x").await.status(), 200);
+}
+
+#[tokio::test]
 async fn too_many_connections_are_told_so() {
     let limits = Limits { connections: 2, ..Limits::default() };
     let timeouts = Timeouts { linger: ms(100), ..Timeouts::default() };
