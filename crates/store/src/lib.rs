@@ -36,6 +36,7 @@
 
 mod contract;
 mod delivery;
+pub mod disk;
 mod error;
 mod retention;
 mod rules;

@@ -1,26 +1,18 @@
 //! Bodies that are files: `bodies/<2 hex>/<16 hex>`, made durable before any row mentions them.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tempfile::{NamedTempFile, TempPath};
+use rohrpost_osci::source::ReadAt;
+use tempfile::TempPath;
 
 use crate::delivery::BodySource;
+use crate::disk::Disk;
 use crate::error::StorageError;
-
-/// Bodies up to this size lie in the database.
-pub(super) const MAX_INLINE: u64 = 64 * 1024;
-
-/// Whether [`Bodies::place`] may have to make a file of the body.
-pub(super) fn needs_file(source: &BodySource) -> bool {
-    match source {
-        BodySource::Inline(bytes) => bytes.len() as u64 > MAX_INLINE,
-        BodySource::File(_) => true,
-    }
-}
 
 /// A body that is ready to be mentioned in a row.
 pub(super) enum Placed {
@@ -46,8 +38,11 @@ impl Placed {
 
 /// The folders of a store.
 pub(super) struct Bodies {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
     incoming: PathBuf,
+    /// Bodies up to this size lie in the database.
+    max_inline: u64,
     /// The next name as a number: count of starts in the upper half, files since then in the lower.
     next: AtomicU64,
 }
@@ -60,8 +55,8 @@ pub(super) struct Found {
 }
 
 impl Bodies {
-    pub(super) fn new(dir: &Path) -> Self {
-        Self { root: dir.join("bodies"), incoming: dir.join("incoming"), next: AtomicU64::new(0) }
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, max_inline: u64) -> Self {
+        Self { disk, root: dir.join("bodies"), incoming: dir.join("incoming"), max_inline, next: AtomicU64::new(0) }
     }
 
     /// `start` counts the starts of this store: with it in the names, none is ever used twice.
@@ -77,31 +72,39 @@ impl Bodies {
     pub(super) fn create_folders(&self) -> Result<(), StorageError> {
         for shard in 0..=u8::MAX {
             let folder = self.root.join(format!("{shard:02x}"));
-            fs::create_dir_all(&folder).map_err(|error| StorageError::io(&folder, error))?;
+            self.disk.create_folder(&folder).map_err(|error| StorageError::io(&folder, error))?;
         }
-        fs::create_dir_all(&self.incoming).map_err(|error| StorageError::io(&self.incoming, error))?;
-        sync_folder(&self.root)?;
-        self.root.parent().map_or(Ok(()), sync_folder)
+        self.disk.create_folder(&self.incoming).map_err(|error| StorageError::io(&self.incoming, error))?;
+        self.sync_folder(&self.root)?;
+        self.root.parent().map_or(Ok(()), |dir| self.sync_folder(dir))
     }
 
     /// Removes everything from the spool folder: whoever wrote it is gone.
     pub(super) fn empty_incoming(&self) -> Result<(), StorageError> {
-        for path in list(&self.incoming)? {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|error| StorageError::io(&path, error))?;
+        let found = self.disk.list(&self.incoming).map_err(|error| StorageError::io(&self.incoming, error))?;
+        for path in found.into_iter().map(|entry| self.incoming.join(entry.name)) {
+            self.disk.remove(&path).map_err(|error| StorageError::io(&path, error))?;
         }
         Ok(())
+    }
+
+    /// Whether [`place`](Self::place) may have to make a file of the body.
+    pub(super) fn needs_file(&self, source: &BodySource) -> bool {
+        match source {
+            BodySource::Inline(bytes) => bytes.len() as u64 > self.max_inline,
+            BodySource::File(_) => true,
+        }
     }
 
     /// Brings a body to where it stays. After this a crash leaves at worst a file that no row mentions.
     pub(super) fn place(&self, source: BodySource) -> Result<Placed, StorageError> {
         match source {
-            BodySource::Inline(bytes) if bytes.len() as u64 <= MAX_INLINE => Ok(Placed::Row(bytes)),
-            BodySource::Inline(bytes) => self.adopt(self.spool(&mut bytes.as_slice())?),
+            BodySource::Inline(bytes) if bytes.len() as u64 <= self.max_inline => Ok(Placed::Row(bytes)),
+            BodySource::Inline(bytes) => self.write(&bytes),
             BodySource::File(path) => {
                 let length = fs::metadata(&path).map_err(|error| StorageError::io(&path, error))?.len();
-                if length > MAX_INLINE {
-                    return self.adopt(path);
+                if length > self.max_inline {
+                    return self.adopt(path, length);
                 }
                 let bytes = fs::read(&path).map_err(|error| StorageError::io(&path, error))?;
                 Ok(Placed::Row(bytes))
@@ -109,14 +112,14 @@ impl Bodies {
         }
     }
 
-    pub(super) fn open(&self, name: &str) -> Result<File, StorageError> {
+    pub(super) fn open(&self, name: &str) -> Result<Arc<dyn ReadAt>, StorageError> {
         let path = self.path(name);
-        File::open(&path).map_err(|error| StorageError::io(&path, error))
+        self.disk.open(&path).map_err(|error| StorageError::io(&path, error))
     }
 
     /// Removes a file that no row mentions (any more). If that fails, the next start does it.
     pub(super) fn remove(&self, name: &str) {
-        let _ = fs::remove_file(self.path(name));
+        let _ = self.disk.remove(&self.path(name));
     }
 
     /// Removes files that no row mentions; leaves everything alone that is not named like a body.
@@ -125,7 +128,7 @@ impl Bodies {
         for name in self.names()? {
             if !mentioned.remove(&name) {
                 let path = self.path(&name);
-                fs::remove_file(&path).map_err(|error| StorageError::io(&path, error))?;
+                self.disk.remove(&path).map_err(|error| StorageError::io(&path, error))?;
                 orphans += 1;
             }
         }
@@ -138,12 +141,13 @@ impl Bodies {
     pub(super) fn names(&self) -> Result<Vec<String>, StorageError> {
         let mut names = Vec::new();
         for shard in 0..=u8::MAX {
-            for path in list(&self.root.join(format!("{shard:02x}")))? {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let folder = self.root.join(format!("{shard:02x}"));
+            for entry in self.disk.list(&folder).map_err(|error| StorageError::io(&folder, error))? {
+                let name = entry.name;
                 let ours = name.len() == 16
                     && name.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
-                    && self.path(&name) == path
-                    && path.is_file();
+                    && self.path(&name) == folder.join(&name)
+                    && entry.is_file;
                 if ours {
                     names.push(name);
                 }
@@ -152,34 +156,46 @@ impl Bodies {
         Ok(names)
     }
 
-    /// Makes a file durable and gives it its final name.
-    fn adopt(&self, path: TempPath) -> Result<Placed, StorageError> {
-        let bytes = sync_file(&path)?;
-        let name = format!("{:016x}", self.next.fetch_add(1, Ordering::Relaxed));
-        let target = self.path(&name);
-        match path.persist(&target) {
-            Ok(()) => {}
-            // The spool lies on another file system, so copying is all that is left.
-            Err(failed) if failed.error.kind() == io::ErrorKind::CrossesDevices => {
-                let mut file = File::open(&failed.path).map_err(|error| StorageError::io(&failed.path, error))?;
-                let copy = self.spool(&mut file)?;
-                sync_file(&copy)?;
-                copy.persist(&target).map_err(|failed| StorageError::io(&target, failed.error))?;
-            }
-            Err(failed) => return Err(StorageError::io(&target, failed.error)),
+    /// Makes a spool file durable and gives it its final name.
+    fn adopt(&self, spool: TempPath, bytes: u64) -> Result<Placed, StorageError> {
+        self.disk.sync_file(&spool).map_err(|error| StorageError::io(&spool, error))?;
+        let (name, target) = self.next_name();
+        self.disk.adopt(spool, &target).map_err(|error| StorageError::io(&target, error))?;
+        self.named(name, &target, bytes)
+    }
+
+    /// Makes a durable file of bytes in memory.
+    fn write(&self, content: &[u8]) -> Result<Placed, StorageError> {
+        let (name, target) = self.next_name();
+        let path = self.incoming.join(&name);
+        let disk = &self.disk;
+        let written = disk
+            .write_file(&path, &mut io::Cursor::new(content))
+            .and_then(|()| disk.sync_file(&path))
+            .and_then(|()| disk.rename(&path, &target));
+        if let Err(error) = written {
+            // If that fails too, the next start does it.
+            let _ = disk.remove(&path);
+            return Err(StorageError::io(&path, error));
         }
-        target.parent().map_or(Ok(()), sync_folder)?;
+        self.named(name, &target, content.len() as u64)
+    }
+
+    /// The file has its final name: makes that durable.
+    fn named(&self, name: String, target: &Path, bytes: u64) -> Result<Placed, StorageError> {
+        target.parent().map_or(Ok(()), |folder| self.sync_folder(folder))?;
         Ok(Placed::File { name, bytes })
     }
 
-    fn spool(&self, source: &mut dyn io::Read) -> Result<TempPath, StorageError> {
-        let mut write = || {
-            let mut file = NamedTempFile::new_in(&self.incoming)?;
-            io::copy(source, &mut file)?;
-            file.flush()?;
-            Ok(file.into_temp_path())
-        };
-        write().map_err(|error| StorageError::io(&self.incoming, error))
+    fn next_name(&self) -> (String, PathBuf) {
+        let name = format!("{:016x}", self.next.fetch_add(1, Ordering::Relaxed));
+        let path = self.path(&name);
+        (name, path)
+    }
+
+    /// Waits until the names in a folder are on the disk.
+    fn sync_folder(&self, path: &Path) -> Result<(), StorageError> {
+        self.disk.sync_folder(path).map_err(|error| StorageError::io(path, error))
     }
 
     /// The last two digits choose the folder: neighbours in time spread over all of them.
@@ -189,33 +205,19 @@ impl Bodies {
     }
 }
 
-/// Waits until a file's bytes are on the disk; returns how many.
-fn sync_file(path: &Path) -> Result<u64, StorageError> {
-    let sync = || {
-        let file = File::open(path)?;
-        file.sync_all()?;
-        Ok(file.metadata()?.len())
-    };
-    sync().map_err(|error| StorageError::io(path, error))
-}
-
-/// Waits until the names in a folder are on the disk.
-pub(super) fn sync_folder(path: &Path) -> Result<(), StorageError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| StorageError::io(path, error))
-}
-
-fn list(folder: &Path) -> Result<Vec<PathBuf>, StorageError> {
-    fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(|error| StorageError::io(folder, error))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use tempfile::NamedTempFile;
+
     use super::*;
+    use crate::disk::SystemDisk;
+
+    const MAX_INLINE: u64 = 1000;
 
     fn bodies(dir: &Path) -> Bodies {
-        let bodies = Bodies::new(dir);
+        let bodies = Bodies::new(Arc::new(SystemDisk), dir, MAX_INLINE);
         bodies.create_folders().unwrap();
         bodies.begin_names(1);
         bodies
@@ -245,7 +247,7 @@ mod tests {
             assert_eq!(fs::read(bodies.path(&name)).unwrap(), large);
             assert!(names.insert(name));
         }
-        assert_eq!(list(bodies.incoming()).unwrap().len(), 0, "nothing is left behind");
+        assert_eq!(fs::read_dir(bodies.incoming()).unwrap().count(), 0, "nothing is left behind");
         assert_eq!(bodies.names().unwrap().into_iter().collect::<HashSet<_>>(), names);
     }
 
@@ -274,6 +276,6 @@ mod tests {
         fs::create_dir(bodies.incoming().join("folder")).unwrap();
         fs::write(bodies.incoming().join("folder/x"), "x").unwrap();
         bodies.empty_incoming().unwrap();
-        assert_eq!(list(bodies.incoming()).unwrap().len(), 0);
+        assert_eq!(fs::read_dir(bodies.incoming()).unwrap().count(), 0);
     }
 }

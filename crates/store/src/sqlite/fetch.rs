@@ -111,7 +111,7 @@ fn open(
         .and_then(|mut select| select.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))))
         .map_err(failed("read a body"))?;
     let body: Arc<dyn ReadAt> = match (file, bytes) {
-        (Some(name), _) => Arc::new(bodies.open(&name)?),
+        (Some(name), _) => bodies.open(&name)?,
         (None, Some(bytes)) => Arc::new(bytes),
         (None, None) => return Err(StorageError::Corrupt(format!("delivery {seq} has no body"))),
     };

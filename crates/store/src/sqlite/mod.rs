@@ -21,9 +21,9 @@ mod schema;
 mod writer;
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof, LogSigner};
@@ -38,6 +38,7 @@ use self::schema::failed;
 use self::writer::Writer;
 use crate::contract::{Stats, Store};
 use crate::delivery::{Card, Delivery, StoredDelivery};
+use crate::disk::{Disk, DiskLock, Platform};
 use crate::error::{AcceptError, ExportError, StorageError};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
@@ -54,11 +55,13 @@ pub struct SqliteOptions {
     /// How long the writer waits for further changes before it asks the disk, while waiting pays; zero for never. A single
     /// caller hardly notices, many callers share one wait for the disk.
     pub linger: Duration,
+    /// Bodies up to this many bytes lie in the database, larger ones are files.
+    pub max_inline: u64,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, linger: Duration::from_millis(1) }
+        Self { readers: 4, linger: Duration::from_millis(1), max_inline: 64 * 1024 }
     }
 }
 
@@ -69,7 +72,7 @@ pub struct SqliteStore {
     reader: SqliteReader,
     bodies: Bodies,
     recovery: Recovery,
-    _lock: File,
+    _lock: DiskLock,
 }
 
 /// What opening a store found and put right.
@@ -91,23 +94,39 @@ impl SqliteStore {
     /// If another process has it open, the data is damaged or was written by a newer version, the log was signed by another
     /// key, or the disk fails.
     pub fn open(dir: &Path, signer: LogSigner, options: SqliteOptions) -> Result<Self, StorageError> {
-        let lock = lock(dir)?;
+        Self::open_on(Platform::default(), dir, signer, options)
+    }
+
+    /// The same on another platform than the machine: for simulations.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        platform: Platform,
+        dir: &Path,
+        signer: LogSigner,
+        options: SqliteOptions,
+    ) -> Result<Self, StorageError> {
+        let Platform { disk, vfs, pace } = platform;
+        let (disk, vfs) = (&disk, vfs.as_deref());
+        let lock = lock(disk.as_ref(), dir)?;
         let path = dir.join(DATABASE);
-        let bodies = Bodies::new(dir);
+        let bodies = Bodies::new(Arc::clone(disk), dir, options.max_inline);
         bodies.create_folders()?;
-        if fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0 && !bodies.names()?.is_empty() {
+        if is_missing(disk.as_ref(), &path)? && !bodies.names()?.is_empty() {
             // Without its database every body would look like an orphan.
             return Err(StorageError::Corrupt("there are bodies but the database is missing".to_owned()));
         }
-        create_private(&path)?;
-        let connection = schema::open_writer(&path)?;
+        // Made before the database does it, which would let everybody read it. Its companions inherit the mode.
+        disk.create_file(&path).map_err(|error| StorageError::io(&path, error))?;
+        let connection = schema::open_writer(&path, vfs)?;
         bodies.begin_names(count_start(&connection)?);
         bodies.empty_incoming()?;
         let recovery = recover(&connection, &bodies)?;
         let appender = Appender::load(&connection, signer)?;
         Ok(Self {
-            writer: Writer::start(connection, appender, options.linger),
-            reader: SqliteReader { pool: Pool::open(&path, options.readers)? },
+            writer: Writer::start(connection, appender, options.linger, pace),
+            reader: SqliteReader { pool: Pool::open(&path, vfs, options.readers)? },
             bodies,
             recovery,
             _lock: lock,
@@ -134,7 +153,7 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
         // Decided in the transaction; asked before only to spare a large body the way to the disk.
-        if bodies::needs_file(&delivery.body) && self.is_used(&delivery.message_id)? {
+        if self.bodies.needs_file(&delivery.body) && self.is_used(&delivery.message_id)? {
             return Err(AcceptError::MessageIdUsed);
         }
         accept::accept(&self.writer, &self.bodies, delivery)
@@ -212,7 +231,7 @@ impl SqliteReader {
     /// # Errors
     /// If there is no store, it has another schema version than this program, or it is damaged.
     pub fn open(dir: &Path) -> Result<Self, StorageError> {
-        Ok(Self { pool: Pool::open(&dir.join(DATABASE), 1)? })
+        Ok(Self { pool: Pool::open(&dir.join(DATABASE), None, 1)? })
     }
 
     /// See [`Store::card`].
@@ -268,32 +287,23 @@ impl SqliteReader {
 }
 
 /// Makes sure that nobody else writes. The lock goes with the process, however it ends.
-fn lock(dir: &Path) -> Result<File, StorageError> {
-    let failed = |error| StorageError::io(dir, error);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<DiskLock, StorageError> {
+    disk.create_folder(dir).map_err(|error| StorageError::io(dir, error))?;
     // A folder that was just made must not vanish with the power.
-    if let Some(parent) = dir.canonicalize().map_err(failed)?.parent() {
-        bodies::sync_folder(parent)?;
-    }
-    let path: PathBuf = dir.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| StorageError::io(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StorageError::InUse(dir.to_owned())),
-        Err(TryLockError::Error(error)) => Err(StorageError::io(&path, error)),
-    }
+    let above = dir.join("..");
+    disk.sync_folder(&above).map_err(|error| StorageError::io(&above, error))?;
+    let path = dir.join(LOCK);
+    let held = disk.lock(&path).map_err(|error| StorageError::io(&path, error))?;
+    held.ok_or_else(|| StorageError::InUse(dir.to_owned()))
 }
 
-/// Makes the file before the database does, which would let everybody read it. Its companions inherit the mode.
-fn create_private(path: &Path) -> Result<(), StorageError> {
-    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    made.map(drop).map_err(|error| StorageError::io(path, error))
+/// Whether there is no file, or an empty one.
+fn is_missing(disk: &dyn Disk, path: &Path) -> Result<bool, StorageError> {
+    match disk.open(path) {
+        Ok(file) => Ok(file.is_empty()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(StorageError::io(path, error)),
+    }
 }
 
 fn count_start(connection: &Connection) -> Result<u32, StorageError> {
@@ -328,7 +338,7 @@ mod tests {
     #[test]
     fn frequent_queries_walk_one_index() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
         let mut expected = vec![
             (fetch::OLDEST.to_owned(), "card_waiting"),
             (fetch::SINCE.to_owned(), "card_kept"),

@@ -11,14 +11,20 @@ use crate::error::StorageError;
 /// A fixed number of connections; who finds none idle waits.
 pub(super) struct Pool {
     path: PathBuf,
+    vfs: Option<String>,
     idle: Mutex<Vec<Connection>>,
     returned: Condvar,
 }
 
 impl Pool {
-    pub(super) fn open(path: &Path, connections: usize) -> Result<Self, StorageError> {
-        let idle = (0..connections.max(1)).map(|_| schema::open_reader(path)).collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), idle: Mutex::new(idle), returned: Condvar::new() })
+    pub(super) fn open(path: &Path, vfs: Option<&str>, connections: usize) -> Result<Self, StorageError> {
+        let idle = (0..connections.max(1)).map(|_| schema::open_reader(path, vfs)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            path: path.to_owned(),
+            vfs: vfs.map(str::to_owned),
+            idle: Mutex::new(idle),
+            returned: Condvar::new(),
+        })
     }
 
     /// Runs a short read.
@@ -32,7 +38,7 @@ impl Pool {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        work(&schema::open_reader(&self.path)?)
+        work(&schema::open_reader(&self.path, self.vfs.as_deref())?)
     }
 
     fn take(&self) -> Connection {

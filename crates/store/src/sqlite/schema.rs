@@ -1,7 +1,5 @@
 //! Connections and numbered migrations, forward only.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -15,16 +13,9 @@ const KNOWN: u32 = MIGRATIONS.len() as u32;
 const APPLICATION_ID: i32 = 0x526f_506f;
 
 /// Opens the database for the one writer, creating or migrating it.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
+pub(super) fn open_writer(path: &Path, vfs: Option<&str>) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // Made here rather than by SQLite, so that only the owner can read it; its companions get the same mode.
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| StorageError::io(path, error))?;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
+    let mut connection = connect(path, flags, vfs)?;
     settings(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("switch to WAL"))?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed("set synchronous"))?;
@@ -37,9 +28,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
 }
 
 /// Opens the database for reading beside the writer, in this or another process.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StorageError> {
+pub(super) fn open_reader(path: &Path, vfs: Option<&str>) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed("open"))?;
+    let connection = connect(path, flags, vfs)?;
     settings(&connection)?;
     connection.pragma_update(None, "query_only", true).map_err(failed("set query_only"))?;
     let found = version(&connection)?;
@@ -62,6 +53,14 @@ pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> St
             StorageError::Database { action, source: std::sync::Arc::new(error) }
         }
     }
+}
+
+fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connection, StorageError> {
+    let opened = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+        None => Connection::open_with_flags(path, flags),
+    };
+    opened.map_err(failed("open"))
 }
 
 fn settings(connection: &Connection) -> Result<(), StorageError> {
@@ -110,15 +109,15 @@ mod tests {
     fn migrates_once_and_refuses_what_it_does_not_know() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.db");
-        assert!(open_reader(&path).is_err());
-        drop(open_writer(&path).unwrap());
-        let connection = open_writer(&path).unwrap();
-        assert!(open_reader(&path).is_ok());
+        assert!(open_reader(&path, None).is_err());
+        drop(open_writer(&path, None).unwrap());
+        let connection = open_writer(&path, None).unwrap();
+        assert!(open_reader(&path, None).is_ok());
         connection.pragma_update(None, "user_version", KNOWN + 1).unwrap();
-        for result in [open_writer(&path), open_reader(&path)] {
+        for result in [open_writer(&path, None), open_reader(&path, None)] {
             assert!(matches!(result, Err(StorageError::SchemaVersion { found, known: KNOWN }) if found == KNOWN + 1));
         }
         connection.pragma_update(None, "application_id", 7).unwrap();
-        assert!(matches!(open_writer(&path), Err(StorageError::Corrupt(_))));
+        assert!(matches!(open_writer(&path, None), Err(StorageError::Corrupt(_))));
     }
 }

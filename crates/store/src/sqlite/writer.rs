@@ -1,18 +1,19 @@
-//! The one thread that changes the database. It takes all changes that are waiting, makes them in one transaction, and
-//! answers all of them after the commit: they share the wait for the disk.
+//! Changes the database: takes all changes that are waiting, makes them in one transaction, and answers all of them after the
+//! commit, so that they share the wait for the disk. One thread does so, unless a [`Pace`] is given.
 
-use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{io, mem};
 
 use rohrpost_audit::{Frontier, Leaf};
 use rusqlite::Connection;
 
 use super::log::Appender;
 use super::schema::failed;
+use crate::disk::Pace;
 use crate::error::StorageError;
 
 /// Changes waiting for the writer before further callers have to wait to queue.
@@ -26,11 +27,23 @@ const MAX_LINGER: u32 = 4;
 /// Transactions without lingering after lingering was in vain several times.
 const MAX_PAUSE: u32 = 64;
 
-/// A handle to the thread. Dropping it ends the thread after the last queued change.
+/// The way to have changes made. Dropping it ends the thread after the last queued change.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    driver: Driver,
     counters: Arc<Counters>,
+}
+
+enum Driver {
+    Thread {
+        queue: Option<SyncSender<Box<dyn Job>>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    Callers {
+        pace: Arc<dyn Pace>,
+        queue: Mutex<Vec<Box<dyn Job>>>,
+        /// Gone once no change will succeed any more.
+        committer: Mutex<Option<Box<Committer>>>,
+    },
 }
 
 #[derive(Default)]
@@ -53,21 +66,22 @@ impl Batch<'_> {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, appender: Appender, linger: Duration) -> Self {
-        let (queue, waiting) = sync_channel(QUEUE);
+    /// Starts the thread, or lets `pace` decide when callers commit.
+    pub(super) fn start(
+        connection: Connection,
+        appender: Appender,
+        linger: Duration,
+        pace: Option<Arc<dyn Pace>>,
+    ) -> Self {
         let counters = Arc::new(Counters::default());
-        let state = Thread {
-            connection,
-            appender,
-            waiting,
-            counters: Arc::clone(&counters),
-            patience: Patience { linger, pause: 0, next_pause: 1 },
+        let committer = Committer { connection, appender, counters: Arc::clone(&counters) };
+        let driver = match pace {
+            None => Driver::start_thread(committer, linger),
+            Some(pace) => {
+                Driver::Callers { pace, queue: Mutex::default(), committer: Mutex::new(Some(Box::new(committer))) }
+            }
         };
-        let thread = thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || state.run())
-            .expect("the operating system can start a thread");
-        Self { queue: Some(queue), thread: Some(thread), counters }
+        Self { driver, counters }
     }
 
     /// Makes a change and waits until it is durable. If `work` fails, everything it did is undone.
@@ -80,15 +94,16 @@ impl Writer {
         E: From<StorageError> + Send + 'static,
     {
         let (reply, answer) = sync_channel(1);
-        let job = Task { work: Some(work), outcome: None, reply };
-        let queue = self.queue.as_ref().ok_or(StorageError::Stopped)?;
-        queue.send(Box::new(job)).map_err(|_| StorageError::Stopped)?;
+        self.driver.queue(Box::new(Task { work: Some(work), outcome: None, reply }))?;
         answer.recv().map_err(|_| StorageError::Stopped)?
     }
 
     /// Whether no change will succeed any more.
     pub(super) fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        match &self.driver {
+            Driver::Thread { thread, .. } => thread.as_ref().is_none_or(JoinHandle::is_finished),
+            Driver::Callers { committer, .. } => lock(committer).is_none(),
+        }
     }
 
     /// Durable changes and transactions so far.
@@ -98,12 +113,56 @@ impl Writer {
     }
 }
 
+impl Driver {
+    fn start_thread(committer: Committer, linger: Duration) -> Self {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let state = Thread { committer, waiting, patience: Patience { linger, pause: 0, next_pause: 1 } };
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || state.run())
+            .expect("the operating system can start a thread");
+        Self::Thread { queue: Some(queue), thread: Some(thread) }
+    }
+
+    fn queue(&self, job: Box<dyn Job>) -> Result<(), StorageError> {
+        match self {
+            Self::Thread { queue, .. } => {
+                let queue = queue.as_ref().ok_or(StorageError::Stopped)?;
+                queue.send(job).map_err(|_| StorageError::Stopped)
+            }
+            Self::Callers { pace, queue, committer } => {
+                lock(queue).push(job);
+                pace.queued(&|| commit(queue, committer));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Makes everything durable that is queued.
+fn commit(queue: &Mutex<Vec<Box<dyn Job>>>, committer: &Mutex<Option<Box<Committer>>>) {
+    let mut committer = lock(committer);
+    let jobs = mem::take(&mut *lock(queue));
+    // Jobs that are dropped without an answer tell their callers that nothing is taken any more.
+    if let Some(alive) = committer.as_mut().filter(|_| !jobs.is_empty())
+        && !alive.serve(jobs)
+    {
+        *committer = None;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic was reported when it happened; the callers got `Stopped`.
-            let _ = thread.join();
+        if let Driver::Thread { queue, thread } = &mut self.driver {
+            drop(queue.take());
+            if let Some(thread) = thread.take() {
+                // A panic was reported when it happened; the callers got `Stopped`.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -147,10 +206,8 @@ where
 }
 
 struct Thread {
-    connection: Connection,
-    appender: Appender,
+    committer: Committer,
     waiting: Receiver<Box<dyn Job>>,
-    counters: Arc<Counters>,
     patience: Patience,
 }
 
@@ -159,13 +216,22 @@ impl Thread {
         while let Ok(first) = self.waiting.recv() {
             let mut jobs = vec![first];
             self.patience.gather(&mut jobs, &self.waiting);
-            if !self.serve(jobs) {
+            if !self.committer.serve(jobs) {
                 return;
             }
         }
     }
+}
 
-    /// Makes the changes durable and answers. Says whether the thread can go on.
+/// Turns changes into transactions.
+struct Committer {
+    connection: Connection,
+    appender: Appender,
+    counters: Arc<Counters>,
+}
+
+impl Committer {
+    /// Makes the changes durable and answers. Says whether there can be further ones.
     fn serve(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         let result = self.transaction(&mut jobs);
         let healthy = match &result {
@@ -278,11 +344,11 @@ mod tests {
     use crate::error::AcceptError;
 
     fn start(dir: &tempfile::TempDir, sql: &str, linger: Duration) -> Writer {
-        let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
         connection.execute_batch(sql).unwrap();
         let signer = LogSigner::new("log.example", SigningKey::from_seed(&[7; 32])).unwrap();
         let appender = Appender::load(&connection, signer).unwrap();
-        Writer::start(connection, appender, linger)
+        Writer::start(connection, appender, linger, None)
     }
 
     fn leaf(bytes: usize) -> Leaf {
@@ -328,7 +394,7 @@ mod tests {
         assert_eq!(changes, 14);
         assert!(commits <= 3, "{commits}");
         drop(writer);
-        let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
         assert_eq!(Log(&connection).size().unwrap(), 13);
     }
 
@@ -336,7 +402,7 @@ mod tests {
     fn a_full_disk_is_survived() {
         let dir = tempfile::tempdir().unwrap();
         let pages: i64 = {
-            let connection = schema::open_writer(&dir.path().join("x.db")).unwrap();
+            let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
             connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
         };
         let writer = start(&dir, &format!("PRAGMA max_page_count = {}", pages + 20), Duration::ZERO);

@@ -1,0 +1,196 @@
+//! What a store stands on: the operations on files and folders that it needs beside its database.
+//!
+//! [`Platform::default`] is the machine. A simulation gives a [`Disk`] of its own, an SQLite VFS on the same disk, and a
+//! [`Pace`] instead of the thread that writes, so that everything a store does can be made to fail and can be repeated.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use rohrpost_osci::source::ReadAt;
+use tempfile::{NamedTempFile, TempPath};
+
+/// What a store stands on.
+#[derive(Clone)]
+pub struct Platform {
+    /// Where bodies lie.
+    pub disk: Arc<dyn Disk>,
+    /// Name of a registered SQLite VFS for the database; without it, SQLite's own.
+    pub vfs: Option<String>,
+    /// When changes are made durable; without it, a thread of the store decides.
+    pub pace: Option<Arc<dyn Pace>>,
+}
+
+impl Default for Platform {
+    /// The machine.
+    fn default() -> Self {
+        Self { disk: Arc::new(SystemDisk), vfs: None, pace: None }
+    }
+}
+
+/// Decides in the place of a thread when changes are made durable.
+pub trait Pace: Send + Sync {
+    /// Called by each caller of a changing method once its change is queued. Returns when the change was made durable or failed:
+    /// after a call of `commit` here, or in another caller's place. `commit` takes all changes that are queued.
+    fn queued(&self, commit: &dyn Fn());
+}
+
+/// Holds a lock until dropped.
+pub type DiskLock = Box<dyn Send + Sync>;
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name. Names that are not UTF-8 are never ours and may be shown as anything else.
+    pub name: String,
+    /// Whether it is a file.
+    pub is_file: bool,
+}
+
+/// Files and folders. What is made can be read and written by the owner only. Nothing is durable before it was synced: the bytes of a
+/// file by [`sync_file`](Self::sync_file), its name by [`sync_folder`](Self::sync_folder).
+pub trait Disk: Send + Sync {
+    /// Takes the lock that this file stands for; `None` if somebody else has it. It goes with the process at the latest.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>>;
+
+    /// Makes a folder, and those above that are missing.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// What is in a folder.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
+
+    /// Makes an empty file, unless there is one.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn create_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a new file with this content.
+    ///
+    /// # Errors
+    /// As the operating system; a part of the file may be left then.
+    fn write_file(&self, path: &Path, content: &mut dyn Read) -> io::Result<()>;
+
+    /// Gives a spool file, whose bytes were synced, another name. If it lies on another file system, it is copied and the copy's
+    /// bytes synced.
+    ///
+    /// # Errors
+    /// As the operating system; nothing is left then.
+    fn adopt(&self, spool: TempPath, path: &Path) -> io::Result<()>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadAt>>;
+
+    /// Renames a file.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file, or a folder with all that is in it.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Waits until the bytes of a file, or of a spool file elsewhere, are on the disk.
+    ///
+    /// # Errors
+    /// As the operating system. What was not on the disk by then may never get there.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Waits until the names in a folder are on the disk.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The file systems of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>> {
+        let file = private().create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        let entry = |entry: fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Ok(Entry { name, is_file: entry.file_type()?.is_file() })
+        };
+        fs::read_dir(folder)?.map(|found| found.and_then(entry)).collect()
+    }
+
+    fn create_file(&self, path: &Path) -> io::Result<()> {
+        private().create(true).truncate(false).open(path).map(drop)
+    }
+
+    fn write_file(&self, path: &Path, content: &mut dyn Read) -> io::Result<()> {
+        io::copy(content, &mut private().create_new(true).open(path)?).map(drop)
+    }
+
+    fn adopt(&self, spool: TempPath, path: &Path) -> io::Result<()> {
+        match spool.persist(path) {
+            Ok(()) => Ok(()),
+            Err(failed) if failed.error.kind() == io::ErrorKind::CrossesDevices => {
+                let folder = path.parent().unwrap_or(path);
+                let mut copy = NamedTempFile::new_in(folder)?;
+                io::copy(&mut File::open(&failed.path)?, &mut copy)?;
+                copy.as_file().sync_all()?;
+                copy.persist(path).map(drop).map_err(|failed| failed.error)
+            }
+            Err(failed) => Err(failed.error),
+        }
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadAt>> {
+        Ok(Arc::new(File::open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
