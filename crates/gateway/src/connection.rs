@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use crate::config::{Limits, Timeouts};
+use crate::peers::Guest;
 use crate::problem::{Form, Problem};
 use crate::service::{Client, Shared, seconds};
 use crate::wire::{Activity, Phase, Wire};
@@ -33,12 +34,18 @@ pub(crate) enum Stage {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve<S>(stream: S, client: Client, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>)
-where
+pub(crate) async fn serve<S>(
+    stream: S,
+    client: Client,
+    guest: &Guest,
+    shared: Arc<Shared>,
+    mut stage: watch::Receiver<Stage>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let timeouts = shared.config.timeouts;
-    let activity = Activity::new();
+    let activity = Arc::clone(&guest.activity);
+    activity.opened();
     let wire = Wire::new(stream, Arc::clone(&activity), timeouts.write);
     let client = Arc::new(client);
     let service = service_fn(|request: Request<Incoming>| {
@@ -70,6 +77,11 @@ where
                     activity.closing();
                     Pin::new(&mut connection).graceful_shutdown();
                 }
+            },
+            // Unless a request has come in meanwhile.
+            () = guest.asked_to_leave.notified() => if activity.is_closing() {
+                debug!("a connection at rest made room for another client");
+                return;
             },
             changed = stage.changed() => {
                 if changed.is_err() || *stage.borrow() == Stage::Closed {

@@ -14,7 +14,7 @@ use tracing::{Instrument, debug, error, info_span, warn};
 use crate::config::Role;
 use crate::connection::{Stage, say, serve};
 use crate::metrics::Raised;
-use crate::peers::{Peers, Seat};
+use crate::peers::{Guest, Peers, Seat};
 use crate::problem::Problem;
 use crate::service::{Client, Shared};
 use crate::tls::TlsKeys;
@@ -24,6 +24,9 @@ pub(crate) const MANAGEMENT_CONNECTIONS: usize = 64;
 
 /// Clients at a time that are told why they are not served. The rest are just closed.
 const POLITE_REFUSALS: usize = 64;
+
+/// For a connection that was asked to leave.
+const MAKING_ROOM: Duration = Duration::from_secs(5);
 
 /// After the operating system refuses a connection, usually for lack of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,24 +65,27 @@ impl Door {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, refusals: &Arc<Semaphore>) {
+        let Some(seat) = self.peers.seat(peer.ip()) else { return self.turn_away(stream, refusals) };
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
-        match slot.zip(self.peers.seat(peer.ip())) {
-            Some(place) => self.open(stream, peer, place),
-            None => self.turn_away(stream, refusals),
+        if slot.is_some() || seat.make_room() {
+            self.open(stream, peer, seat, slot);
+        } else {
+            self.turn_away(stream, refusals);
         }
     }
 
-    fn open(&self, stream: TcpStream, peer: SocketAddr, place: (OwnedSemaphorePermit, Seat)) {
+    fn open(&self, stream: TcpStream, peer: SocketAddr, seat: Seat, slot: Option<OwnedSemaphorePermit>) {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let span = info_span!("connection", number, %peer);
         let (shared, stage, tls, role) = (Arc::clone(&self.shared), self.stage.clone(), self.tls.clone(), self.role);
-        let alive = self.alive.clone();
+        let (alive, slots) = (self.alive.clone(), Arc::clone(&self.slots));
         let task = async move {
-            let _held = (place, alive, raised(&shared, role));
+            let Some(slot) = slot_soon(slot, slots).await else { return };
+            let _held = (slot, alive, raised(&shared, role));
             // Answers are written in few large pieces: waiting for more to send only costs time.
             let _ = stream.set_nodelay(true);
-            converse(stream, peer, role, tls, shared, stage).await;
+            converse(stream, peer, seat.guest(), role, tls, shared, stage).await;
         };
         tokio::spawn(task.instrument(span));
     }
@@ -102,9 +108,18 @@ impl Door {
     }
 }
 
+/// The slot, or the next one that is free: somebody was asked to leave.
+async fn slot_soon(slot: Option<OwnedSemaphorePermit>, slots: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    match slot {
+        Some(slot) => Some(slot),
+        None => timeout(MAKING_ROOM, slots.acquire_owned()).await.ok()?.ok(),
+    }
+}
+
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
+    guest: &Guest,
     role: Role,
     tls: Option<Arc<TlsKeys>>,
     shared: Arc<Shared>,
@@ -112,9 +127,13 @@ async fn converse(
 ) {
     let Some(tls) = tls else {
         let client = Client { peer, role, encrypted: false, certificate: None };
-        return serve(stream, client, shared, stage).await;
+        return serve(stream, client, guest, shared, stage).await;
     };
-    let handshake = timeout(shared.config.timeouts.header, tls.acceptor().accept(stream)).await;
+    let handshake = timeout(shared.config.timeouts.header, tls.acceptor().accept(stream));
+    let handshake = tokio::select! {
+        () = guest.asked_to_leave.notified() => return,
+        ended = handshake => ended,
+    };
     let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -131,7 +150,7 @@ async fn converse(
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(<[_]>::first).map(|certificate| Arc::from(certificate.as_ref()));
     let client = Client { peer, role, encrypted: true, certificate };
-    serve(stream, client, shared, stage).await;
+    serve(stream, client, guest, shared, stage).await;
 }
 
 fn raised(shared: &Shared, role: Role) -> Option<Raised> {

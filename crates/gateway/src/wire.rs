@@ -39,6 +39,22 @@ impl Activity {
         Arc::new(Self(Mutex::new(State { phase: Phase::Fresh(Instant::now()), write_blocked: false })))
     }
 
+    /// The handshake is done: only now does the time for the first request start.
+    pub(crate) fn opened(&self) {
+        let mut state = self.state();
+        if let Phase::Fresh(since) = &mut state.phase {
+            *since = Instant::now();
+        }
+    }
+
+    /// Since when nothing has been going on that would be lost if the connection ended.
+    pub(crate) fn at_rest_since(&self) -> Option<Instant> {
+        match self.state().phase {
+            Phase::Fresh(since) | Phase::Idle(since) | Phase::Head(since) => Some(since),
+            Phase::Serving | Phase::Closing(_) => None,
+        }
+    }
+
     /// The service has got a request.
     pub(crate) fn serving(&self) {
         self.state().phase = Phase::Serving;
@@ -52,6 +68,10 @@ impl Activity {
     /// The connection is on its way down.
     pub(crate) fn closing(&self) {
         self.state().phase = Phase::Closing(Instant::now());
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.state().phase, Phase::Closing(_))
     }
 
     /// Who has to do something, until when. Nobody while bytes are stuck: the stream itself watches those.

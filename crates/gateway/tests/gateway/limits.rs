@@ -189,6 +189,27 @@ async fn nobody_takes_all_connections() {
 }
 
 #[tokio::test]
+async fn who_has_many_connections_makes_room() {
+    let limits = Limits { connections: 3, ..Limits::default() };
+    let server = Setup { limits, ..Setup::default() }.start().await;
+    let mut greedy = Vec::new();
+    for _ in 0..3 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        greedy.push(socket.connect(server.address()).await.unwrap());
+    }
+    server.until_metric("rohrpost_connections", 3.0).await;
+    let mut honest = server.connect().await;
+    for _ in 0..2 {
+        honest.post(b"x").await;
+        assert_eq!(honest.response().await.status(), 200);
+    }
+    let mut end = [0; 1];
+    let ended = tokio::io::AsyncReadExt::read(&mut greedy[0], &mut end).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "the one that rested longest");
+}
+
+#[tokio::test]
 async fn too_many_connections_are_told_so() {
     let limits = Limits { connections: 2, ..Limits::default() };
     let timeouts = Timeouts { linger: ms(100), ..Timeouts::default() };
