@@ -2,68 +2,16 @@
 //! gives good ones.
 
 use std::cell::Cell;
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use rohrpost_benches::{Bits, Clock, Figure, Goal, NOW, Task, measure, report, scratch, signing, spread, store};
-use rohrpost_crypto::sha256;
-use rohrpost_osci::ids::MessageId;
-use rohrpost_store::{BodySource, Delivery, Store as _};
-
-const BODY: usize = 10_000;
+use rohrpost_benches::{
+    BareLog, Bits, Clock, Figure, Goal, Task, delivery, measure, report, scratch, signing, spread, store,
+};
+use rohrpost_store::{Delivery, Store as _};
 
 /// Threads that send, and deliveries that make one iteration.
 const LOADS: [(usize, u64); 2] = [(1, 16), (32, 256)];
-
-fn delivery(number: u64) -> Delivery {
-    // Ids sort by age, as those of GetMessageId do.
-    let id = MessageId::new(format!("{number:016}")).expect("digits make an id");
-    let addressee = sha256(&(number % 100).to_le_bytes()).into();
-    let mut delivery = Delivery::new(id, addressee, NOW, BodySource::Inline(vec![0x5a; BODY]));
-    delivery.originator = Some(sha256(b"originator").into());
-    delivery.certificates = Some("x".repeat(4_000));
-    delivery.leaf.algorithms = vec!["http://www.w3.org/2009/xmlenc11#aes256-gcm".to_owned()];
-    delivery
-}
-
-/// A file to which everybody appends, and whose one writer asks the disk once for all who wait.
-struct BareLog {
-    queue: Sender<Sender<()>>,
-}
-
-impl BareLog {
-    fn new(folder: &Path) -> Self {
-        let file = File::create(folder.join("group-log")).expect("the folder is writable");
-        let (queue, waiting) = channel();
-        thread::spawn(move || Self::write(file, &waiting));
-        Self { queue }
-    }
-
-    fn write(mut file: File, waiting: &Receiver<Sender<()>>) {
-        while let Ok(first) = waiting.recv() {
-            let all: Vec<Sender<()>> = [first].into_iter().chain(waiting.try_iter()).collect();
-            for _ in &all {
-                file.write_all(&[0x5a; BODY]).expect("the disk has room");
-            }
-            file.sync_data().expect("the disk works");
-            // Who went away needs no answer.
-            all.iter().for_each(|caller| {
-                let _ = caller.send(());
-            });
-        }
-    }
-
-    fn append(&self) {
-        let (reply, answer) = channel();
-        self.queue.send(reply).expect("the writer lives as long as the log");
-        answer.recv().expect("the writer answers everybody");
-    }
-}
 
 fn commits(criterion: &mut Criterion) {
     let folder = scratch();

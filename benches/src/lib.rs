@@ -19,6 +19,7 @@
 //! ```
 
 mod clock;
+mod deliveries;
 mod figure;
 mod memory;
 mod messages;
@@ -27,11 +28,12 @@ mod parties;
 mod world;
 
 pub use clock::Clock;
+pub use deliveries::{BareLog, addressee, delivery, message_id, small_delivery};
 pub use figure::{Figure, Goal, Task, Times, is_trial, measure, report, spread};
 pub use memory::{Pattern, peak_memory};
 pub use messages::Messages;
 pub use meter::Meter;
-pub use parties::{Bits, Party};
+pub use parties::{Bits, Party, certs_test};
 pub use world::{NOW, World, decrypting, keys, signing, store};
 
 /// A folder on the disk the build is on, for benchmarks that ask that disk to be durable; `/tmp` is often none.

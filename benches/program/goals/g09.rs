@@ -1,0 +1,103 @@
+//! Does a commit cost more when much is stored? The store alone, deliveries of 10 KB in batches of 32, in a store that holds
+//! 10^3 deliveries and in one that holds 10^6, in turn.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use rohrpost_benches::{Clock, delivery, small_delivery, spread, store};
+use rohrpost_store::{SqliteStore, Store as _};
+use tempfile::TempDir;
+
+use super::Bench;
+use crate::line::{Bar, Line};
+use crate::machine::Watch;
+
+const BATCH: u64 = 32;
+/// Batches in each store per round.
+const BATCHES: u64 = 12;
+const FILLERS: usize = 64;
+
+/// A store with many deliveries.
+pub(super) struct Filled {
+    pub(super) store: SqliteStore,
+    pub(super) stored: u64,
+    next: u64,
+    _folder: TempDir,
+}
+
+/// Few, many, and in the long profile very many.
+pub(super) struct Stores {
+    pub(super) few: Filled,
+    pub(super) many: Filled,
+    pub(super) very_many: Option<Filled>,
+}
+
+impl Bench {
+    /// The filled stores, which take their time and serve several goals.
+    pub(super) fn stores(&mut self) -> Result<&mut Stores> {
+        if self.stores.is_none() {
+            let many = if self.options.quick { 50_000 } else { 1_000_000 };
+            self.stores = Some(Stores {
+                few: Filled::new(self, 1_000)?,
+                many: Filled::new(self, many)?,
+                very_many: if self.options.nightly { Some(Filled::new(self, 10_000_000)?) } else { None },
+            });
+        }
+        Ok(self.stores.as_mut().expect("it was just filled"))
+    }
+}
+
+pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
+    let rounds = bench.options.rounds;
+    let stores = bench.stores()?;
+    let mut lines = vec![compare(rounds, &mut stores.few, &mut stores.many, 1.5)];
+    if let Some(very_many) = &mut stores.very_many {
+        lines.push(compare(rounds, &mut stores.few, very_many, 2.0));
+    }
+    Ok(lines)
+}
+
+fn compare(rounds: usize, few: &mut Filled, many: &mut Filled, bar: f64) -> Line {
+    let mut line = Line::new("G9", format!("10^{}", many.stored.ilog10()), Bar::AtMost(bar));
+    few.batches(4);
+    many.batches(4);
+    for _ in 0..rounds {
+        let watch = Watch::new(&[]);
+        let (mut in_few, mut in_many) = (0.0, 0.0);
+        for _ in 0..4 {
+            in_few += few.batches(BATCHES / 4);
+            in_many += many.batches(BATCHES / 4);
+        }
+        let each = (BATCHES * BATCH) as f64;
+        line.add(in_many / in_few, watch.others());
+        line.note("microseconds_few", (in_few / each * 1e6).round());
+        line.note("microseconds_many", (in_many / each * 1e6).round());
+    }
+    line
+}
+
+impl Filled {
+    fn new(bench: &Bench, count: u64) -> Result<Self> {
+        let folder = tempfile::tempdir_in(bench.folder.path())?;
+        let store = store(folder.path());
+        let began = Instant::now();
+        const STEP: u64 = 50_000;
+        for start in (0..count).step_by(usize::try_from(STEP)?) {
+            let all: Vec<_> = (start..count.min(start + STEP)).map(small_delivery).collect();
+            spread(FILLERS, all, |delivery| store.accept(delivery).expect("the store accepts"));
+        }
+        eprintln!("  stored {count} deliveries in {:.0} s", began.elapsed().as_secs_f64());
+        Ok(Self { store, stored: count, next: count, _folder: folder })
+    }
+
+    /// CPU seconds of this process for so many batches.
+    fn batches(&mut self, count: u64) -> f64 {
+        let all: Vec<Vec<_>> = (0..count)
+            .map(|batch| (self.next + batch * BATCH..self.next + (batch + 1) * BATCH).map(delivery).collect())
+            .collect();
+        self.next += count * BATCH;
+        let accept = |delivery| self.store.accept(delivery).expect("the store accepts");
+        let threads = usize::try_from(BATCH).unwrap_or(1);
+        Clock::Process.time(|| all.into_iter().for_each(|batch| spread(threads, batch, accept))).as_secs_f64()
+    }
+}
