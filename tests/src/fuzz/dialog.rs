@@ -152,9 +152,10 @@ impl<'a> World<'a> {
         let text = vec![tag; 1 + usize::from(tag)];
         let mut delivery = Delivery::to(NAMES[to].0, &id);
         delivery.content = content(&text, &[]);
-        let draft = self.parties[who].client.store(delivery);
+        let party = &mut self.parties[who];
+        let (draft, code) = (party.client.store(delivery), if party.is_open { 801 } else { 800 });
         if let Some(answer) = self.exchange(who, &draft) {
-            assert_eq!(answer.codes, [800]);
+            assert_eq!(answer.codes, [code]);
             self.letters.push(Letter { id, to, text, received: false });
         }
     }
