@@ -287,6 +287,18 @@ fn every_deviation_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_request_of_another_conversation_is_refused_even_if_it_gets_here() {
+    let mut pair = Pair::opened();
+    let good = pair.request(FetchDelivery);
+    let dialog = pair.hub.dialogs.values_mut().next().unwrap();
+    let other = ConversationId::from_random([99; 16]);
+    let foreign = ControlBlock { conversation_id: Some(other), ..good.clone() };
+    let tolerance = Tolerance::default();
+    assert_eq!(dialog.check(FetchDelivery, &foreign, true, &tolerance), Err(Violation::OtherConversation));
+    assert_eq!(dialog.check(FetchDelivery, &good, true, &tolerance), Ok(Turn::Next));
+}
+
+#[test]
 fn init_dialog_has_a_challenge_only() {
     let mut pair = Pair::new();
     let good = pair.request(InitDialog);

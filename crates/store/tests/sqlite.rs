@@ -55,6 +55,7 @@ run! {
     concurrency:
         many_accept_and_nothing_is_lost,
         one_of_many_with_the_same_id_wins,
+        of_many_hand_outs_and_receptions_at_once_one_counts,
         a_full_mailbox_spoils_nothing_for_others,
         readers_writers_and_retention_together;
 }

@@ -98,6 +98,21 @@ fn a_failing_store_leaves_the_dialog_as_it_was() {
     assert!(received(&ids[0]) && !received(&ids[1]));
 }
 
+#[test]
+fn a_delivery_that_cannot_be_stored_is_not_said_to_be() {
+    let mut failing = None;
+    let bench = Setup::default().start_with(|store| failing.insert(Failing::new(store)).clone());
+    let store = failing.unwrap();
+    let (mut alice, id) = (Client::alice(), bench.fresh_id());
+    let draft = alice.store(Delivery::to("bob-cipher", &id));
+    store.fails_to_accept(true);
+    let answer = bench.handle(alice.encode(&draft));
+    assert_eq!(answer.codes, [9811]);
+    assert!(bench.store.card(&id).unwrap().is_none());
+    store.fails_to_accept(false);
+    assert_eq!(bench.handle(alice.encode(&draft)).codes, [800]);
+}
+
 /// The same order once more, as a request that answers the challenge of `answer`.
 fn after(draft: &Draft, answer: &Answer, number: u32) -> Draft {
     let opened = answer.opened(key("bob-cipher"));

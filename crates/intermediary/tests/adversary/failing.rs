@@ -17,28 +17,38 @@ use time::OffsetDateTime;
 pub(crate) struct Failing {
     store: Arc<SqliteStore>,
     fails: AtomicBool,
+    fails_to_accept: AtomicBool,
 }
 
 impl Failing {
     pub(crate) fn new(store: Arc<SqliteStore>) -> Arc<Self> {
-        Arc::new(Self { store, fails: AtomicBool::new(false) })
+        Arc::new(Self { store, fails: AtomicBool::new(false), fails_to_accept: AtomicBool::new(false) })
     }
 
     pub(crate) fn fails(&self, fails: bool) {
         self.fails.store(fails, Ordering::Relaxed);
     }
 
+    /// Takes no deliveries, but keeps entries of the log.
+    pub(crate) fn fails_to_accept(&self, fails: bool) {
+        self.fails_to_accept.store(fails, Ordering::Relaxed);
+    }
+
     fn check(&self) -> Result<(), StorageError> {
-        if !self.fails.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(StorageError::Io { path: PathBuf::new(), source: Arc::new(io::Error::other("as a test")) })
+        if self.fails.load(Ordering::Relaxed) { Err(Self::failure()) } else { Ok(()) }
+    }
+
+    fn failure() -> StorageError {
+        StorageError::Io { path: PathBuf::new(), source: Arc::new(io::Error::other("as a test")) }
     }
 }
 
 impl Store for Failing {
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
         self.check()?;
+        if self.fails_to_accept.load(Ordering::Relaxed) {
+            return Err(Self::failure().into());
+        }
         self.store.accept(delivery)
     }
 

@@ -1,10 +1,11 @@
 //! Many threads at once.
 
 use std::collections::HashSet;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use rohrpost_store::{AcceptError, BodySource, CardRule, MailboxLimits, Retention};
+use rohrpost_store::{AcceptError, BodySource, CardRule, MailboxLimits, Retention, StorageError};
 
 use super::*;
 
@@ -90,6 +91,36 @@ pub(crate) fn a_full_mailbox_spoils_nothing_for_others(open: Open) {
     let count = |name: &str| store.cards(&person(name), &CardRule::ALL, 100).unwrap().cards.len();
     assert_eq!((count("bob"), count("carol")), (3, THREADS));
     assert_eq!(fixture.log().len(), 3 + THREADS);
+}
+
+pub(crate) fn of_many_hand_outs_and_receptions_at_once_one_counts(open: Open) {
+    let fixture = Fixture::new(open);
+    let store = fixture.store();
+    accept(&fixture, "a", 0);
+    type Mark = fn(&dyn Store, i64) -> Result<(), StorageError>;
+    let marks: [Mark; 2] = [
+        |store, second| store.mark_forwarded(&id("a"), at(second)).map(drop),
+        |store, second| store.mark_received(&[id("a")], at(second)).map(drop),
+    ];
+    for mark in marks {
+        let together = Barrier::new(THREADS);
+        thread::scope(|scope| {
+            for second in 0..THREADS as i64 {
+                let together = &together;
+                scope.spawn(move || {
+                    together.wait();
+                    mark(store.as_ref(), second).unwrap();
+                });
+            }
+        });
+    }
+    let card = store.card(&id("a")).unwrap().unwrap();
+    let log = fixture.log();
+    let events: Vec<_> = log.iter().map(|leaf| (&leaf.event, Some(leaf.time))).collect();
+    assert_eq!(
+        events,
+        [(&Event::Accepted, Some(at(0))), (&Event::Forwarded, card.forwarded), (&Event::Received, card.received)]
+    );
 }
 
 pub(crate) fn readers_writers_and_retention_together(open: Open) {

@@ -245,7 +245,8 @@ pub(crate) fn the_log_says_what_was_accepted(open: Open) {
     given.leaf.add_certificate(Role::AddresseeCipher, person("bob"), Some(Verdict::Valid));
     given.leaf.feedback = vec![800];
     fixture.store().accept(given).unwrap();
-    let leaf = &fixture.log()[0];
+    let log = fixture.log();
+    let [leaf] = log.as_slice() else { panic!("{log:?}") };
     assert_eq!((&leaf.event, leaf.time, leaf.message_id.as_deref()), (&Event::Accepted, at(5), Some("a")));
     assert_eq!((leaf.bytes, leaf.attachments, leaf.feedback.as_slice()), (Some(9), Some(0), [800].as_slice()));
     assert_eq!(leaf.certificates[0].fingerprint, person("bob"));
