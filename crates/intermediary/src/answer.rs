@@ -23,6 +23,7 @@ use rohrpost_osci::mime::Part;
 use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
 use rohrpost_pipeline::spool::Spool;
+use rohrpost_planted::planted;
 use rohrpost_store::{Attachment, StoredDelivery};
 use time::OffsetDateTime;
 
@@ -59,7 +60,7 @@ pub(crate) fn answer(
     done: Done,
     answering: Answering<'_>,
 ) -> Result<Handled, Stop> {
-    let before = entrance.dialog().map(|dialog| dialog.clone());
+    let before = entrance.dialog().filter(|_| !planted("dialog-moves-on-without-answer")).map(|dialog| dialog.clone());
     let now = answering.now;
     let built = build(intermediary, received, &mut entrance, done, answering);
     let (answer, executed, codes) = built.inspect_err(|_| {
@@ -98,6 +99,9 @@ fn build(
     let answer = intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref())?;
     if let Some(id) = handed_out {
         intermediary.parts.store.mark_forwarded(&id, now).map_err(Stop::internal)?;
+        if planted("received-at-hand-out") {
+            intermediary.parts.store.mark_received(std::slice::from_ref(&id), now).map_err(Stop::internal)?;
+        }
         if let Some(dialog) = entrance.dialog() {
             dialog.hand_out(id);
         }

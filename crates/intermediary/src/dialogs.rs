@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rohrpost_osci::dialog::IntermediaryDialog;
 use rohrpost_osci::ids::ConversationId;
 use rohrpost_pipeline::spool::Spool;
+use rohrpost_planted::planted;
 use time::{Duration, OffsetDateTime};
 
 /// Bounds memory together with the number of dialogs. Answers up to this size are kept for clients that ask again because the answer got lost.
@@ -29,7 +30,9 @@ impl OpenDialog {
 
     /// A new request begins: what was answered before must never answer it, even if it ends without an answer of its own.
     pub(crate) fn forget_answer(&mut self) {
-        self.last_answer = None;
+        if !planted("old-answer-not-forgotten") {
+            self.last_answer = None;
+        }
     }
 
     /// Remembers the answer just made.
@@ -64,7 +67,7 @@ impl DialogRegistry {
     pub(crate) fn find(&self, id: &ConversationId, now: OffsetDateTime) -> Option<SharedDialog> {
         let mut dialogs = self.lock();
         let entry = dialogs.get_mut(id)?;
-        if now - entry.last_used > self.time_to_live {
+        if now - entry.last_used > self.time_to_live && !planted("dialog-never-expires") {
             dialogs.remove(id);
             return None;
         }

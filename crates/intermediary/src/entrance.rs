@@ -9,6 +9,7 @@ use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::ids::{Challenge, ConversationId};
 use rohrpost_osci::message::Request;
 use rohrpost_pipeline::spool::Spool;
+use rohrpost_planted::planted;
 use rohrpost_store::Store;
 use time::OffsetDateTime;
 
@@ -139,6 +140,10 @@ impl Entrance<'_> {
     /// (OSCI-Transport 1.2, acknowledgement of fetched deliveries).
     pub(crate) fn acknowledge(&mut self, store: &dyn Store, now: OffsetDateTime) -> Result<(), Stop> {
         let Self::Within { open, turn } = self else { return Ok(()) };
+        if planted("acknowledgement-forgotten-before-stored") {
+            let acknowledged = open.dialog.take_acknowledged(*turn);
+            return store.mark_received(&acknowledged, now).map(drop).map_err(Stop::internal);
+        }
         if !open.dialog.handed_out().is_empty() {
             store.mark_received(open.dialog.handed_out(), now).map_err(Stop::internal)?;
         }

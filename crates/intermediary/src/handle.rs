@@ -11,6 +11,7 @@ use rohrpost_pipeline::open::{Opened, open};
 use rohrpost_pipeline::read::{Read, read};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_pipeline::verify::{SignatureState, Signer, Verified, verify};
+use rohrpost_planted::planted;
 use time::OffsetDateTime;
 use tracing::debug;
 
@@ -189,6 +190,9 @@ impl Intermediary {
         let judged = self.judge(&received, context.now)?;
         let recipient = self.recipient(&received, &entrance, context.now)?;
         let refusal = self.signature_refusal(&received).or(judged.refusal);
+        if planted("acknowledged-before-signature-check") {
+            entrance.acknowledge(self.parts.store.as_ref(), context.now)?;
+        }
         let order = orders::Order {
             intermediary: self,
             received: &received,
@@ -197,6 +201,10 @@ impl Intermediary {
             context,
         };
         let done = match refusal {
+            Some(code) if planted("executed-before-signature-check") => {
+                order.execute(&mut entrance)?;
+                orders::Done::refused(code)
+            }
             Some(code) => orders::Done::refused(code),
             None => {
                 entrance.acknowledge(self.parts.store.as_ref(), context.now)?;

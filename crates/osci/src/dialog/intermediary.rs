@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rohrpost_planted::planted;
 use thiserror::Error;
 
 use super::ControlBlock;
@@ -291,7 +292,7 @@ impl IntermediaryDialog {
         tolerance: &Tolerance,
     ) -> Result<Turn, Violation> {
         Rule::of(message).ok_or(Violation::NotARequest(message))?.check(request)?;
-        if request.conversation_id.as_ref() != Some(&self.id) {
+        if request.conversation_id.as_ref() != Some(&self.id) && !planted("conversation-not-compared") {
             return Err(Violation::OtherConversation);
         }
         if self.encrypted && !encrypted && !tolerance.dangerous_clear_requests {
@@ -300,7 +301,7 @@ impl IntermediaryDialog {
         if self.is_retransmission(message, request) {
             return Ok(Turn::Retransmission);
         }
-        if self.closed {
+        if self.closed && !planted("closed-dialog-goes-on") {
             return Err(Violation::Closed);
         }
         if tolerance.reused_control_block && self.is_reused(request) {
@@ -308,17 +309,21 @@ impl IntermediaryDialog {
         }
         let found = request.sequence_number.ok_or(Misplaced::Missing(Part::SequenceNumber))?;
         let is_next = found == self.next || (self.may_skip && found.checked_sub(1) == Some(self.next));
-        if !is_next {
+        if !is_next && !planted("sequence-number-not-checked") {
             return Err(Violation::SequenceNumber { expected: self.next, found });
         }
-        if request.response.as_ref() != Some(&self.sent) {
+        if request.response.as_ref() != Some(&self.sent) && !planted("challenge-not-compared") {
             return Err(Violation::Response);
         }
         Ok(Turn::Next)
     }
 
     fn is_retransmission(&self, message: MessageType, request: &ControlBlock) -> bool {
-        self.last.as_ref().is_some_and(|last| last.message == message && last.request == *request)
+        let same = |last: &Handled| match planted("retransmission-by-number-only") {
+            true => last.request.sequence_number == request.sequence_number,
+            false => last.request == *request,
+        };
+        self.last.as_ref().is_some_and(|last| last.message == message && same(last))
     }
 
     /// Whether the control block is the one of our last answer.

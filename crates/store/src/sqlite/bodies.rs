@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rohrpost_osci::source::ReadAt;
+use rohrpost_planted::planted;
 use tempfile::TempPath;
 
 use crate::delivery::BodySource;
@@ -126,7 +127,7 @@ impl Bodies {
     pub(super) fn remove_orphans(&self, mut mentioned: HashSet<String>) -> Result<Found, StorageError> {
         let mut orphans = 0;
         for name in self.names()? {
-            if !mentioned.remove(&name) {
+            if planted("mentioned-bodies-are-orphans") || !mentioned.remove(&name) {
                 let path = self.path(&name);
                 self.disk.remove(&path).map_err(|error| StorageError::io(&path, error))?;
                 orphans += 1;
@@ -158,8 +159,13 @@ impl Bodies {
 
     /// Makes a spool file durable and gives it its final name.
     fn adopt(&self, spool: TempPath, bytes: u64) -> Result<Placed, StorageError> {
-        self.disk.sync_file(&spool).map_err(|error| StorageError::io(&spool, error))?;
+        if !planted("body-not-fsynced") {
+            self.disk.sync_file(&spool).map_err(|error| StorageError::io(&spool, error))?;
+        }
         let (name, target) = self.next_name();
+        if planted("body-not-renamed") {
+            return Ok(Placed::File { name, bytes });
+        }
         self.disk.adopt(spool, &target).map_err(|error| StorageError::io(&target, error))?;
         self.named(name, &target, bytes)
     }
@@ -183,7 +189,9 @@ impl Bodies {
 
     /// The file has its final name: makes that durable.
     fn named(&self, name: String, target: &Path, bytes: u64) -> Result<Placed, StorageError> {
-        target.parent().map_or(Ok(()), |folder| self.sync_folder(folder))?;
+        if !planted("folder-of-body-not-fsynced") {
+            target.parent().map_or(Ok(()), |folder| self.sync_folder(folder))?;
+        }
         Ok(Placed::File { name, bytes })
     }
 

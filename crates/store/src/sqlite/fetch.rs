@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rohrpost_audit::{Fingerprint, Salt};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::source::ReadAt;
+use rohrpost_planted::planted;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bodies::Bodies;
@@ -82,7 +83,7 @@ fn waiting(
         let mut found = Vec::with_capacity(count);
         while found.len() < count {
             let Some(row) = rows.next()? else { break };
-            if !skipped.contains(&rows::message_id(row, 1)?) {
+            if planted("handed-out-is-not-skipped") || !skipped.contains(&rows::message_id(row, 1)?) {
                 found.push(row.get(0)?);
             }
         }

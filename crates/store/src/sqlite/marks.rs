@@ -2,6 +2,7 @@
 
 use rohrpost_audit::{Event, Fingerprint, Leaf, Role};
 use rohrpost_osci::ids::MessageId;
+use rohrpost_planted::planted;
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
@@ -20,7 +21,7 @@ pub(super) fn forwarded(
     let message_id = message_id.clone();
     writer.change(move |batch| {
         let Some(row) = rows::by_id(batch.connection, &message_id)? else { return Ok(None) };
-        if row.card.forwarded.is_some() {
+        if row.card.forwarded.is_some() && !planted("later-hand-out-counts") {
             return Ok(Some(row.card));
         }
         // The request that hands out may have begun a moment before the delivery was accepted.
@@ -31,7 +32,9 @@ pub(super) fn forwarded(
             &row,
             at,
         )?;
-        batch.append(&leaf_about(&row.card, Event::Forwarded, at))?;
+        if !planted("leaf-of-hand-out-forgotten") {
+            batch.append(&leaf_about(&row.card, Event::Forwarded, at))?;
+        }
         Ok(rows::by_seq(batch.connection, row.seq)?.map(|row| row.card))
     })
 }
@@ -41,6 +44,10 @@ pub(super) fn received(writer: &Writer, message_ids: &[MessageId], at: OffsetDat
         return Ok(0);
     }
     let message_ids = message_ids.to_vec();
+    if planted("receptions-in-separate-transactions") {
+        let one = |id: MessageId| writer.change(move |batch| receive(batch, &id, at).map(u64::from));
+        return message_ids.into_iter().map(one).sum();
+    }
     writer.change(move |batch| {
         let mut changed = 0;
         for message_id in &message_ids {
@@ -52,12 +59,12 @@ pub(super) fn received(writer: &Writer, message_ids: &[MessageId], at: OffsetDat
 
 fn receive(batch: &mut Batch<'_>, message_id: &MessageId, at: OffsetDateTime) -> Result<bool, StorageError> {
     let Some(row) = rows::by_id(batch.connection, message_id)? else { return Ok(false) };
-    if row.card.received.is_some() {
+    if row.card.received.is_some() && !planted("reception-twice") {
         return Ok(false);
     }
-    let at = at.max(row.card.forwarded.unwrap_or(row.card.created));
+    let at = if planted("stamps-go-back") { at } else { at.max(row.card.forwarded.unwrap_or(row.card.created)) };
     update(batch.connection, "UPDATE card SET received = ?2, modified = max(modified, ?2) WHERE seq = ?1", &row, at)?;
-    if row.state == WAITING {
+    if row.state == WAITING && !planted("received-still-waits") {
         leave_mailbox(batch.connection, &row, KEPT)?;
     }
     batch.append(&leaf_about(&row.card, Event::Received, at))?;
@@ -71,7 +78,7 @@ pub(super) fn leave_mailbox(connection: &Connection, row: &CardRow, state: i64) 
     let change = || {
         connection
             .prepare_cached("UPDATE mailbox SET waiting = waiting - 1, bytes = bytes - ?2 WHERE addressee = ?1")?
-            .execute(params![addressee, row.bytes])?;
+            .execute(params![addressee, if planted("mailbox-counter-drifts") { 0 } else { row.bytes }])?;
         connection.prepare_cached("DELETE FROM mailbox WHERE addressee = ?1 AND waiting <= 0")?.execute([addressee])
     };
     change().map(drop).map_err(failed("count a mailbox"))

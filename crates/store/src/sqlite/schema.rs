@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rohrpost_planted::planted;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::StorageError;
@@ -18,7 +19,8 @@ pub(super) fn open_writer(path: &Path, vfs: Option<&str>) -> Result<Connection, 
     let mut connection = connect(path, flags, vfs)?;
     settings(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("switch to WAL"))?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(failed("set synchronous"))?;
+    let synchronous = if planted("commit-not-fsynced") { "NORMAL" } else { "FULL" };
+    connection.pragma_update(None, "synchronous", synchronous).map_err(failed("set synchronous"))?;
     connection.pragma_update(None, "cache_size", -65_536).map_err(failed("set cache_size"))?;
     // What retention removes shall be gone from the file, not only from the tables.
     connection.pragma_update(None, "secure_delete", true).map_err(failed("set secure_delete"))?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::{io, mem};
 
 use rohrpost_audit::{Frontier, Leaf};
+use rohrpost_planted::planted;
 use rusqlite::Connection;
 
 use super::log::Appender;
@@ -189,7 +190,13 @@ where
 {
     fn run(&mut self, batch: &mut Batch<'_>) -> bool {
         self.outcome = self.work.take().map(|work| work(batch));
-        matches!(self.outcome, Some(Ok(_)))
+        let keep = matches!(self.outcome, Some(Ok(_)));
+        if planted("answered-before-commit")
+            && let Some(outcome) = self.outcome.take()
+        {
+            let _ = self.reply.send(outcome);
+        }
+        keep
     }
 
     fn answer(self: Box<Self>, transaction: Result<(), StorageError>) {
@@ -255,10 +262,16 @@ impl Committer {
         for job in jobs {
             kept += u64::from(self.savepoint(job.as_mut())?);
         }
-        if self.appender.frontier.size() > start {
+        if self.appender.frontier.size() > start && !planted("checkpoint-in-another-transaction") {
             self.appender.seal(&self.connection)?;
         }
-        execute(&self.connection, "COMMIT")?;
+        let committed = execute(&self.connection, "COMMIT");
+        if !planted("failed-commit-taken-for-success") {
+            committed?;
+        }
+        if planted("checkpoint-in-another-transaction") {
+            self.appender.seal(&self.connection)?;
+        }
         Ok(kept)
     }
 
@@ -273,7 +286,9 @@ impl Committer {
         }
         if !keep {
             execute(&self.connection, "ROLLBACK TO job")?;
-            self.appender.frontier = before;
+            if !planted("log-not-turned-back-after-refusal") {
+                self.appender.frontier = before;
+            }
         }
         execute(&self.connection, "RELEASE job")?;
         Ok(keep)
@@ -418,6 +433,9 @@ mod tests {
         };
         assert!(matches!(failed, StorageError::Database { .. }), "{failed}");
         assert!(matches!(append(16_000), Err(StorageError::Database { .. })));
+        // Also if the first of two entries still found room.
+        let both = writer.change(|batch| batch.append(&leaf(0)).and_then(|_| batch.append(&leaf(16_000))));
+        assert!(matches!(both, Err(StorageError::Database { .. })));
         // What is small still fits, and the log goes on where it was.
         assert_eq!(append(0).unwrap(), last + 1);
         drop(writer);
