@@ -16,6 +16,7 @@ use rohrpost_gateway::{
     Running, Shutdown,
 };
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
+use rohrpost_pipeline::gate::{Gate, GateFigures, Waits};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_pki::Inspector;
 use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store};
@@ -47,8 +48,9 @@ impl Node {
         let secret = secret_or_new(&config.data_directory.join(MESSAGE_ID_KEY))?;
         let inspector =
             Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
+        let gate = Arc::new(Gate::new(config.private_key_turns));
         let parts = Parts {
-            keys: config.keys,
+            keys: config.keys.behind(&gate),
             message_ids: Arc::new(TokenAuthority::new(*secret, config.message_id_lifetime)),
             store,
             inspector: Arc::new(inspector),
@@ -59,7 +61,7 @@ impl Node {
         let intermediary = Arc::new(Intermediary::new(parts, config.settings));
         let path = config.gateway.path.clone();
         let tls = config.gateway.listeners.iter().map(|listener| listener.tls.is_some()).collect();
-        let adapter = Arc::new(Adapter(Arc::clone(&intermediary)));
+        let adapter = Arc::new(Adapter { intermediary: Arc::clone(&intermediary), gate });
         let gateway = Gateway::new(config.gateway, Arc::clone(&adapter) as Arc<dyn Handler>)
             .with_readiness(Arc::clone(&adapter) as Arc<dyn Readiness>)
             .with_figures(adapter)
@@ -163,12 +165,15 @@ async fn run_jobs(intermediary: Arc<Intermediary>, retention: Retention, interva
 }
 
 /// What the gateway sees of the intermediary.
-struct Adapter(Arc<Intermediary>);
+struct Adapter {
+    intermediary: Arc<Intermediary>,
+    gate: Arc<Gate>,
+}
 
 impl Handler for Adapter {
     fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
         let context = Context { now: context.now, correlation_id: context.correlation_id.to_string() };
-        let handled = self.0.handle(request, &context);
+        let handled = self.intermediary.handle(request, &context);
         let result = match handled.outcome {
             intermediary::Outcome::Executed => OrderResult::Accepted,
             intermediary::Outcome::Refused => OrderResult::Refused,
@@ -180,13 +185,13 @@ impl Handler for Adapter {
 
 impl Readiness for Adapter {
     fn ready(&self) -> Result<(), NotReady> {
-        self.0.store().stats().map(|_| ()).map_err(|error| NotReady(error.to_string()))
+        self.intermediary.store().stats().map(|_| ()).map_err(|error| NotReady(error.to_string()))
     }
 }
 
 impl Figures for Adapter {
     fn figures(&self) -> Vec<Figure> {
-        let counts = self.0.counts();
+        let counts = self.intermediary.counts();
         let counter = |name, help, value| Figure { name, help, value: FigureValue::Counter(value) };
         #[expect(clippy::cast_precision_loss, reason = "gauges are floats; counts stay far below 2^52")]
         let gauge = |name, help, value: u64| Figure { name, help, value: FigureValue::Gauge(value as f64) };
@@ -195,7 +200,8 @@ impl Figures for Adapter {
             counter("private_key_signatures", "Answers signed with a private key", counts.signatures),
             gauge("open_dialogs", "Explicit dialogs that are open", counts.open_dialogs),
         ];
-        if let Ok(stats) = self.0.store().stats() {
+        figures.extend(key_figures(self.gate.figures()));
+        if let Ok(stats) = self.intermediary.store().stats() {
             figures.extend([
                 gauge("deliveries_waiting", "Deliveries not yet received", stats.waiting),
                 gauge("deliveries_waiting_bytes", "Bytes of deliveries not yet received", stats.waiting_bytes),
@@ -206,4 +212,22 @@ impl Figures for Adapter {
         }
         figures
     }
+}
+
+/// The queue for private-key operations.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats; queues are short")]
+fn key_figures(GateFigures { turns, busy, waiting, waits, .. }: GateFigures) -> [Figure; 4] {
+    let gauge = |name, help, value: usize| Figure { name, help, value: FigureValue::Gauge(value as f64) };
+    let bounds = Waits::BOUNDS.iter().map(|micros| f64::from(*micros) / 1e6).chain([f64::INFINITY]);
+    let buckets = bounds.zip(waits.counts).collect();
+    [
+        gauge("private_key_limit", "Private-key operations at a time", turns),
+        gauge("private_key_running", "Private-key operations going on", busy),
+        gauge("private_key_waiting", "Private-key operations waiting for their turn", waiting),
+        Figure {
+            name: "private_key_wait_seconds",
+            help: "Time private-key operations waited for their turn",
+            value: FigureValue::Histogram { buckets, sum: waits.total.as_secs_f64() },
+        },
+    ]
 }

@@ -117,10 +117,17 @@ pub struct Figure {
 }
 
 /// A value, and how it may change.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum FigureValue {
     /// Only ever grows.
     Counter(u64),
     /// Goes up and down.
     Gauge(f64),
+    /// A distribution, of seconds as a rule.
+    Histogram {
+        /// Upper bounds, growing, the last one infinite; each with the values up to it and above the one before.
+        buckets: Vec<(f64, u64)>,
+        /// All values together.
+        sum: f64,
+    },
 }

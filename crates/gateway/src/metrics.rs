@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::handler::{FigureValue, Figures, Outcome};
+use crate::handler::{Figure, FigureValue, Figures, Outcome};
 use crate::problem::Problem;
 
 /// The media type of [`Metrics::text`].
@@ -126,23 +127,27 @@ struct Supplied(Arc<dyn Figures>);
 
 impl Collector for Supplied {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for figure in self.0.figures() {
-            match figure.value {
-                FigureValue::Counter(value) => encode(&mut encoder, &figure, &ConstCounter::new(value))?,
-                FigureValue::Gauge(value) => encode(&mut encoder, &figure, &ConstGauge::new(value))?,
+        for Figure { name, help, value } in self.0.figures() {
+            let mut encoder = encoder.encode_descriptor(name, help, None, kind(&value))?;
+            match value {
+                FigureValue::Counter(value) => ConstCounter::new(value).encode(encoder)?,
+                FigureValue::Gauge(value) => ConstGauge::new(value).encode(encoder)?,
+                FigureValue::Histogram { buckets, sum } => {
+                    let count = buckets.iter().map(|(_, count)| count).sum();
+                    encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+                }
             }
         }
         Ok(())
     }
 }
 
-fn encode(
-    encoder: &mut DescriptorEncoder<'_>,
-    figure: &crate::handler::Figure,
-    metric: &impl EncodeMetric,
-) -> fmt::Result {
-    let encoder = encoder.encode_descriptor(figure.name, figure.help, None, metric.metric_type())?;
-    metric.encode(encoder)
+fn kind(value: &FigureValue) -> MetricType {
+    match value {
+        FigureValue::Counter(_) => MetricType::Counter,
+        FigureValue::Gauge(_) => MetricType::Gauge,
+        FigureValue::Histogram { .. } => MetricType::Histogram,
+    }
 }
 
 impl fmt::Debug for Supplied {
@@ -173,13 +178,15 @@ impl Drop for Raised {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::{Figure, OrderResult};
+    use crate::handler::OrderResult;
 
-    struct Two;
+    struct Three;
 
-    impl Figures for Two {
+    impl Figures for Three {
         fn figures(&self) -> Vec<Figure> {
+            let waits = FigureValue::Histogram { buckets: vec![(0.5, 3), (f64::INFINITY, 1)], sum: 2.25 };
             vec![
+                Figure { name: "wait_seconds", help: "Time in a queue", value: waits },
                 Figure { name: "rsa_decryptions", help: "Private key decryptions", value: FigureValue::Counter(7) },
                 Figure { name: "deliveries_stored", help: "Deliveries in the store", value: FigureValue::Gauge(2.5) },
             ]
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn text_has_own_and_supplied_figures() {
-        let metrics = Metrics::new(Some(Arc::new(Two)));
+        let metrics = Metrics::new(Some(Arc::new(Three)));
         let outcome = Outcome { order: "StoreDelivery", result: OrderResult::Accepted, codes: vec![801] };
         metrics.order(&outcome, Duration::from_millis(3));
         metrics.refused(&Problem::EncodedBody);
@@ -202,6 +209,9 @@ mod tests {
             "rohrpost_orders_running 1",
             "rohrpost_rsa_decryptions_total 7",
             "rohrpost_deliveries_stored 2.5",
+            r#"rohrpost_wait_seconds_bucket{le="0.5"} 3"#,
+            r#"rohrpost_wait_seconds_bucket{le="+Inf"} 4"#,
+            "rohrpost_wait_seconds_count 4",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} not in\n{text}");
         }

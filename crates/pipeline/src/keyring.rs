@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rohrpost_crypto::{Decryptor, Signer};
 use rohrpost_pki::Certificate;
 
+use crate::gate::{Gate, Gated};
+
 /// One cipher certificate with the handle of its private key.
 #[derive(Clone)]
 pub struct CipherPair {
@@ -38,6 +40,20 @@ impl KeyRing {
     /// Keys to open with, and the pair to sign with where the party signs at all.
     pub fn new(cipher: Vec<CipherPair>, signature: Option<SignaturePair>) -> Self {
         Self { cipher, signature }
+    }
+
+    /// The same keys, each operation of which waits for its turn at `gate`.
+    #[must_use]
+    pub fn behind(self, gate: &Arc<Gate>) -> Self {
+        let cipher = self.cipher.into_iter().map(|pair| CipherPair {
+            key: Arc::new(Gated { gate: Arc::clone(gate), key: pair.key }),
+            certificate: pair.certificate,
+        });
+        let signature = self.signature.map(|pair| SignaturePair {
+            key: Arc::new(Gated { gate: Arc::clone(gate), key: pair.key }),
+            certificate: pair.certificate,
+        });
+        Self { cipher: cipher.collect(), signature }
     }
 
     /// The pair whose certificate is exactly `der`, byte for byte.

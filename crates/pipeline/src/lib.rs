@@ -29,6 +29,7 @@
 //! assert_eq!(error.code().to_string(), "9100");
 //! ```
 
+pub mod gate;
 pub mod judge;
 pub mod keyring;
 pub mod open;

@@ -9,6 +9,7 @@ mod raw;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     pub(crate) retention_interval: Duration,
     pub(crate) gateway: gateway::Config,
+    pub(crate) private_key_turns: NonZeroUsize,
     pub(crate) log_json: bool,
     pub(crate) log_level: String,
 }
@@ -94,6 +96,7 @@ impl Config {
             },
             retention_interval: Duration::from_secs(60 * u64::from(raw.retention.interval_minutes.max(1))),
             gateway: gateway_config(raw, base)?,
+            private_key_turns: private_key_turns(raw),
             log_json: log_json(raw)?,
             log_level: raw.log.level.clone(),
             message_id_lifetime,
@@ -273,6 +276,13 @@ fn gateway_config(raw: &RawConfig, base: &Path) -> Result<gateway::Config> {
     timeouts.drain_notice = Duration::from_secs(raw.timeouts.drain_notice);
     timeouts.shutdown = Duration::from_secs(raw.timeouts.shutdown);
     Ok(config)
+}
+
+/// As many as configured, or as there are cores.
+fn private_key_turns(raw: &RawConfig) -> NonZeroUsize {
+    NonZeroUsize::new(raw.limits.private_key_operations)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
 }
 
 fn tls(raw: &RawConfig, base: &Path) -> Result<Tls> {
