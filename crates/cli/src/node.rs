@@ -12,8 +12,8 @@ use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_gateway::{
-    Figure, FigureValue, Figures, Gateway, Handler, NotReady, OrderResult, Outcome, Readiness, Reply, RequestContext,
-    Running, Shutdown,
+    Figure, FigureValue, Figures, Gateway, Handler, NotReady, OrderResult, Originator, Outcome, Readiness, Reply,
+    RequestContext, Running, Shutdown,
 };
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
 use rohrpost_pipeline::gate::{Gate, GateFigures, Waits};
@@ -179,7 +179,12 @@ impl Handler for Adapter {
             intermediary::Outcome::Refused => OrderResult::Refused,
             intermediary::Outcome::Fault => OrderResult::Fault,
         };
-        Reply { body: handled.answer, outcome: Outcome { order: handled.order, result, codes: handled.codes } }
+        let originator = handled.originator.map(|fingerprint| Originator::new(*fingerprint.as_bytes()));
+        Reply {
+            body: handled.answer,
+            outcome: Outcome { order: handled.order, result, codes: handled.codes },
+            originator,
+        }
     }
 }
 

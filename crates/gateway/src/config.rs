@@ -182,8 +182,12 @@ pub struct Limits {
     /// Orders being worked on at a time. Each has a thread, part of whose time is waiting for the disk;
     /// orders that wait together share one flush, so this is larger than the number of cores. Default 32.
     pub concurrent_orders: usize,
-    /// Complete requests waiting for their turn. Beyond: 503. Default 256.
+    /// Complete requests waiting for their turn. Beyond: 503, unless another line is longer, which then loses its last place.
+    /// Default 512.
     pub waiting_orders: usize,
+    /// Complete requests of one client waiting for their turn. A client is the originator proven by the last order of a
+    /// connection; before that a TLS certificate or an address. Beyond: 503. Default 256.
+    pub waiting_orders_per_client: usize,
 }
 
 impl Default for Limits {
@@ -197,7 +201,8 @@ impl Default for Limits {
             connections: 1000,
             connections_per_peer: 250,
             concurrent_orders: 32,
-            waiting_orders: 256,
+            waiting_orders: 512,
+            waiting_orders_per_client: 256,
         }
     }
 }
@@ -212,7 +217,8 @@ pub struct Timeouts {
     pub body_idle: Duration,
     /// For the whole request body. Beyond: 408. Default 30 min.
     pub body_total: Duration,
-    /// Waiting for the turn of a complete request. Beyond: 503. Default 20 s.
+    /// Waiting for the turn of a complete request. Who would wait longer, as things look, hears 503 at once. If more comes in than
+    /// can be done for longer than that, a tenth of it, so that those who are let in are served soon. Default 5 s.
     pub turn: Duration,
     /// Without the client taking a byte of its answer. Beyond: closed. Default 30 s.
     pub write: Duration,
@@ -236,7 +242,7 @@ impl Default for Timeouts {
             header: Duration::from_secs(15),
             body_idle: Duration::from_secs(30),
             body_total: Duration::from_secs(30 * 60),
-            turn: Duration::from_secs(20),
+            turn: Duration::from_secs(5),
             write: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
             linger: Duration::from_secs(5),

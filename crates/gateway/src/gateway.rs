@@ -144,10 +144,16 @@ impl Gateway {
             clock: self.clock,
             ids: self.ids,
             metrics,
+            handshakes: Semaphore::new(handshakes_at_once()),
             draining: AtomicBool::new(false),
             last_check: tokio::sync::Mutex::new(None),
         })
     }
+}
+
+/// Half of the threads that serve the network, so that the others go on however many new connections there are.
+fn handshakes_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 /// A gateway at work. Dropping it closes everything at once; [`shutdown`](Self::shutdown) does it properly.

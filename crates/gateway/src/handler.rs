@@ -8,6 +8,7 @@ use rohrpost_pipeline::spool::Spool;
 use time::OffsetDateTime;
 
 use crate::correlation::CorrelationId;
+use crate::share::Originator;
 
 /// Answers OSCI requests. Called on threads that may block, never more than
 /// [`Limits::concurrent_orders`](crate::config::Limits::concurrent_orders) at a time.
@@ -49,6 +50,8 @@ pub struct Reply {
     pub body: Spool,
     /// What happened, for the log and the metrics.
     pub outcome: Outcome,
+    /// Whose order it was, if that was proven: whom further requests of the connection count for when turns are shared out.
+    pub originator: Option<Originator>,
 }
 
 /// What became of an order: the part of it that may be logged and counted.

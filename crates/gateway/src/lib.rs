@@ -19,7 +19,7 @@
 //! impl Handler for Echo {
 //!     fn handle(&self, request: Spool, _context: &RequestContext) -> Reply {
 //!         let outcome = Outcome { order: "echo", result: OrderResult::Accepted, codes: vec![] };
-//!         Reply { body: request, outcome }
+//!         Reply { body: request, outcome, originator: None }
 //!     }
 //! }
 //!
@@ -40,11 +40,11 @@
 //!
 //! | step | bounded by | beyond |
 //! |---|---|---|
-//! | connection | [`Limits::connections`](config::Limits::connections) | 503, over TLS closed |
+//! | connection | [`Limits::connections`](config::Limits::connections), [`Limits::connections_per_peer`](config::Limits::connections_per_peer) | 503, over TLS closed |
 //! | TLS handshake, headers | [`Timeouts::header`](config::Timeouts::header), [`Limits::header_bytes`](config::Limits::header_bytes) | 408, 431 |
 //! | body | [`Limits::body_bytes`](config::Limits::body_bytes), [`Timeouts::body_idle`](config::Timeouts::body_idle), [`Timeouts::body_total`](config::Timeouts::body_total), [`Limits::body_bytes_per_second`](config::Limits::body_bytes_per_second) | 413, 408 |
 //! | all bodies together | [`Limits::spooled_bytes`](config::Limits::spooled_bytes) | 503 |
-//! | waiting, with a spool but without a thread | [`Limits::waiting_orders`](config::Limits::waiting_orders), [`Timeouts::turn`](config::Timeouts::turn) | 503 |
+//! | waiting, with a spool but without a thread | [`Limits::waiting_orders`](config::Limits::waiting_orders), [`Limits::waiting_orders_per_client`](config::Limits::waiting_orders_per_client), [`Timeouts::turn`](config::Timeouts::turn) | 503 |
 //! | working | [`Limits::concurrent_orders`](config::Limits::concurrent_orders) | waiting |
 //! | all answers together | [`Limits::spooled_bytes`](config::Limits::spooled_bytes) | 503 |
 //! | answering | [`Timeouts::write`](config::Timeouts::write) | closed |
@@ -69,6 +69,7 @@ mod pool;
 pub mod problem;
 mod receive;
 mod service;
+mod share;
 mod tls;
 mod wire;
 
@@ -77,4 +78,5 @@ pub use gateway::{Gateway, Running, Shutdown, StartError};
 pub use handler::{
     Figure, FigureValue, Figures, Handler, NotReady, OrderResult, Outcome, Readiness, Reply, RequestContext,
 };
+pub use share::Originator;
 pub use tls::TlsError;

@@ -126,10 +126,10 @@ async fn converse(
     stage: watch::Receiver<Stage>,
 ) {
     let Some(tls) = tls else {
-        let client = Client { peer, role, encrypted: false, certificate: None };
+        let client = Client::new(peer, role, false, None);
         return serve(stream, client, guest, shared, stage).await;
     };
-    let handshake = timeout(shared.config.timeouts.header, tls.acceptor().accept(stream));
+    let handshake = timeout(shared.config.timeouts.header, tls.handshake(stream, &shared.handshakes));
     let handshake = tokio::select! {
         () = guest.asked_to_leave.notified() => return,
         ended = handshake => ended,
@@ -149,7 +149,7 @@ async fn converse(
     };
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(<[_]>::first).map(|certificate| Arc::from(certificate.as_ref()));
-    let client = Client { peer, role, encrypted: true, certificate };
+    let client = Client::new(peer, role, true, certificate);
     serve(stream, client, guest, shared, stage).await;
 }
 

@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::handler::{Figure, FigureValue, Figures, Outcome};
+use crate::pool::Overloaded;
 use crate::problem::Problem;
 
 /// The media type of [`Metrics::text`].
@@ -30,6 +31,7 @@ pub(crate) struct Metrics {
     codes: Family<[(&'static str, String); 1], Counter>,
     order_seconds: Family<Labels<1>, Histogram, fn() -> Histogram>,
     refused: Family<Labels<1>, Counter>,
+    shed: Family<Labels<1>, Counter>,
     pub(crate) turn_seconds: Histogram,
     pub(crate) waiting: Gauge,
     pub(crate) running: Gauge,
@@ -51,6 +53,7 @@ impl Metrics {
             codes: Family::default(),
             order_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
             refused: Family::default(),
+            shed: Family::default(),
             turn_seconds: seconds(),
             waiting: Gauge::default(),
             running: Gauge::default(),
@@ -78,6 +81,7 @@ impl Metrics {
         r.register("turn_seconds", "Time complete requests waited for their turn", self.turn_seconds.clone());
         r.register("orders_waiting", "Complete requests waiting for their turn", self.waiting.clone());
         r.register("orders_running", "Orders being worked on", self.running.clone());
+        r.register("orders_shed", "Requests sent away because of load, by cause", self.shed.clone());
         r.register("requests_refused", "Requests the gateway did not pass on, by cause", self.refused.clone());
         r.register("received_bytes", "Bytes of request bodies", self.received_bytes.clone());
         r.register("sent_bytes", "Bytes of answers", self.sent_bytes.clone());
@@ -108,6 +112,10 @@ impl Metrics {
 
     pub(crate) fn refused_for(&self, cause: &'static str) {
         self.refused.get_or_create(&[("cause", cause)]).inc();
+    }
+
+    pub(crate) fn shed(&self, cause: Overloaded) {
+        self.shed.get_or_create(&[("cause", cause.as_str())]).inc();
     }
 
     /// All figures in OpenMetrics text.

@@ -88,8 +88,8 @@ impl Drop for Seat {
     }
 }
 
-/// Whoever has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> IpAddr {
+/// What addresses are counted by. Whoever has one IPv6 address has its whole /64.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
         address => address,

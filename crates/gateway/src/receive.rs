@@ -59,6 +59,11 @@ pub(crate) async fn receive(
 
 /// Reads and forgets what is left of a refused body, for a while, so that the client gets to read the answer.
 pub(crate) async fn linger(mut body: Incoming, patience: Duration) {
+    discard(&mut body, patience).await;
+}
+
+/// Reads and forgets what is left of a body, for a while.
+pub(crate) async fn discard(body: &mut Incoming, patience: Duration) {
     let read_all = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = timeout(patience, read_all).await;
 }

@@ -13,6 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use rohrpost_pipeline::spool::Spool;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, debug, error, info, info_span};
@@ -23,14 +24,17 @@ use crate::config::{Config, Role};
 use crate::correlation::{CorrelationId, CorrelationIds};
 use crate::handler::{Handler, NotReady, Outcome, Readiness, Reply, RequestContext};
 use crate::metrics::{self, Metrics};
-use crate::pool::{OrderPool, Turn};
+use crate::pool::{OrderPool, Overloaded, Turn};
 use crate::problem::{Form, Problem};
-use crate::receive::{Received, Share, Space, linger, receive};
+use crate::receive::{Received, Share, Space, discard, linger, receive};
+use crate::share::{Originator, Sharers};
 use crate::wire::Activity;
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const READINESS_PATIENCE: Duration = Duration::from_secs(5);
 const READINESS_FRESH: Duration = Duration::from_millis(500);
+/// Bytes of a body that are read although its request is refused, because a new connection costs more.
+const SPARED_BODY: u64 = 128 * 1024;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -43,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) pool: OrderPool,
     pub(crate) space: Arc<Space>,
     pub(crate) answer_space: Arc<Space>,
+    /// Turns for the work that TLS handshakes cost.
+    pub(crate) handshakes: Semaphore,
     pub(crate) draining: AtomicBool,
     /// The last answer of the readiness check, so that probes cannot overrun it.
     pub(crate) last_check: tokio::sync::Mutex<Option<(Instant, Result<(), NotReady>)>>,
@@ -54,6 +60,14 @@ pub(crate) struct Client {
     pub(crate) role: Role,
     pub(crate) encrypted: bool,
     pub(crate) certificate: Option<Arc<[u8]>>,
+    pub(crate) sharers: Sharers,
+}
+
+impl Client {
+    pub(crate) fn new(peer: SocketAddr, role: Role, encrypted: bool, certificate: Option<Arc<[u8]>>) -> Self {
+        let sharers = Sharers::new(peer, certificate.as_ref());
+        Self { peer, role, encrypted, certificate, sharers }
+    }
 }
 
 impl Shared {
@@ -100,16 +114,16 @@ impl Shared {
         id: CorrelationId,
         form: Form,
     ) -> Response<Answer> {
-        let received = match self.admit(&request) {
+        let received = match self.admit(&request, client) {
             Ok(()) => self.receive(&mut request).await,
-            Err(problem) => Err(problem),
+            Err(problem) => {
+                self.spare(&problem, &mut request).await;
+                Err(problem)
+            }
         };
         let result = match received {
             Ok(received) => self.run(received, client, id).await,
-            Err(problem) => {
-                self.let_go(request, &problem);
-                Err(problem)
-            }
+            Err(problem) => Err(problem),
         };
         match result {
             Ok((body, share)) => {
@@ -118,12 +132,20 @@ impl Shared {
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 response
             }
-            Err(problem) => self.refuse(&problem, id, form),
+            Err(problem) => {
+                let mut response = self.refuse(&problem, id, form);
+                if matches!(problem, Problem::Overloaded { .. }) && request.body().is_end_stream() {
+                    // Whoever comes back soon need not pay for a new connection, and neither need we.
+                    response.headers_mut().remove(CONNECTION);
+                }
+                self.let_go(request, &problem);
+                response
+            }
         }
     }
 
     /// What can be refused before reading a byte of the body.
-    fn admit(&self, request: &Request<Incoming>) -> Result<(), Problem> {
+    fn admit(&self, request: &Request<Incoming>, client: &Client) -> Result<(), Problem> {
         let limit = self.config.limits.body_bytes;
         if request.method() != Method::POST {
             return Err(Problem::MethodNotAllowed { allowed: "POST" });
@@ -135,10 +157,18 @@ impl Shared {
         if request.body().size_hint().lower() > limit {
             return Err(Problem::BodyTooLarge { limit });
         }
-        if self.pool.is_full() {
-            return Err(self.overloaded());
+        match self.pool.refusal(&client.sharers.current()) {
+            Some(overloaded) => Err(self.overloaded(overloaded)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Reads what little is left of a request that comes too early, so that its connection stays usable.
+    async fn spare(&self, problem: &Problem, request: &mut Request<Incoming>) {
+        let is_small = request.body().size_hint().upper().is_some_and(|bytes| bytes <= SPARED_BODY);
+        if is_small && matches!(problem, Problem::Overloaded { .. }) && !request.headers().contains_key(EXPECT) {
+            discard(request.body_mut(), self.config.timeouts.linger).await;
+        }
     }
 
     async fn receive(&self, request: &mut Request<Incoming>) -> Result<Received, Problem> {
@@ -154,7 +184,7 @@ impl Shared {
         client: &Client,
         id: CorrelationId,
     ) -> Result<(Spool, Share), Problem> {
-        let turn = self.pool.turn().await.map_err(|_| self.overloaded())?;
+        let turn = self.pool.turn(&client.sharers.current()).await.map_err(|cause| self.overloaded(cause))?;
         let context = RequestContext {
             peer: client.peer,
             correlation_id: id,
@@ -164,24 +194,32 @@ impl Shared {
         };
         let (shared, span) = (Arc::clone(self), Span::current());
         let order = spawn_blocking(move || span.in_scope(|| shared.work(received, &context, turn)));
-        order.await.unwrap_or(Err(Problem::Internal))
+        let (answer, originator) = order.await.unwrap_or((Err(Problem::Internal), None));
+        if let Some(originator) = originator {
+            client.sharers.learn(originator);
+        }
+        answer
     }
 
     /// Runs on a thread that may block, and to its end even when the client goes away.
-    fn work(&self, received: Received, context: &RequestContext, turn: Turn) -> Result<(Spool, Share), Problem> {
+    fn work(
+        &self,
+        received: Received,
+        context: &RequestContext,
+        turn: Turn,
+    ) -> (Result<(Spool, Share), Problem>, Option<Originator>) {
         let Received { spool, len, share } = received;
         let began = Instant::now();
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(spool.into_inner(), context)));
         let took = began.elapsed();
         drop(share);
-        let Ok(Reply { body, outcome }) = handled else {
+        let Ok(Reply { body, outcome, originator }) = handled else {
             error!("an order ended in a panic: this is an error in the software");
-            return Err(Problem::Internal);
+            return (Err(Problem::Internal), None);
         };
         self.metrics.order(&outcome, took);
         log(&outcome, len, body.len(), turn.waited, took);
-        let share = self.keep(&body)?;
-        Ok((body, share))
+        (self.keep(&body).map(|share| (body, share)), originator)
     }
 
     /// Takes space for an answer, which stays on the disk for as long as the client takes to read it.
@@ -210,7 +248,8 @@ impl Shared {
         refusal(problem, id, form)
     }
 
-    fn overloaded(&self) -> Problem {
+    fn overloaded(&self, cause: Overloaded) -> Problem {
+        debug!(cause = cause.as_str(), "no turn for a request");
         Problem::Overloaded { retry_after: self.config.timeouts.retry_after }
     }
 

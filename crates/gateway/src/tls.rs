@@ -1,18 +1,25 @@
 //! Keys and certificates of an HTTPS listener.
 
+use std::future::poll_fn;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::{ServerConfig, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier};
+use rustls::server::{Acceptor, ServerConfig, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SignatureAlgorithm};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -82,9 +89,23 @@ impl TlsKeys {
         Ok(())
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        TlsAcceptor::from(Arc::clone(&current))
+    /// Agrees with a client on keys. The work with our key waits for one of the `turns` and runs on the thread that serves the
+    /// network: so many new connections at once hold up the others for the length of one handshake, not of all. Nobody holds a
+    /// turn while waiting for a client.
+    pub(crate) async fn handshake(&self, stream: TcpStream, turns: &Semaphore) -> io::Result<TlsStream<TcpStream>> {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let turn = turns.acquire().await.map_err(io::Error::other)?;
+        let mut rest = hello.into_stream(self.current());
+        let answered = poll_fn(|cx| Poll::Ready(Pin::new(&mut rest).poll(cx))).await;
+        drop(turn);
+        match answered {
+            Poll::Ready(finished) => finished,
+            Poll::Pending => rest.await,
+        }
+    }
+
+    fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -198,12 +219,12 @@ mod tests {
             Tls { certificates: certificates.clone(), key: file("server.key"), clients: ClientCertificates::Ignored };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keys = TlsKeys::load(&settings, &clock).unwrap();
-        let before = Arc::as_ptr(keys.acceptor().config());
+        let before = Arc::as_ptr(&keys.current());
         std::fs::write(&certificates, "nonsense").unwrap();
         assert!(keys.reload().is_err());
-        assert_eq!(Arc::as_ptr(keys.acceptor().config()), before);
+        assert_eq!(Arc::as_ptr(&keys.current()), before);
         std::fs::copy(file("server.pem"), &certificates).unwrap();
         keys.reload().unwrap();
-        assert_ne!(Arc::as_ptr(keys.acceptor().config()), before);
+        assert_ne!(Arc::as_ptr(&keys.current()), before);
     }
 }

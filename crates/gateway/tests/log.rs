@@ -37,7 +37,7 @@ struct Refuser;
 impl Handler for Refuser {
     fn handle(&self, request: Spool, _: &RequestContext) -> Reply {
         let outcome = Outcome { order: "StoreDelivery", result: OrderResult::Refused, codes: vec![9801, 3501] };
-        Reply { body: request, outcome }
+        Reply { body: request, outcome, originator: None }
     }
 }
 

@@ -19,7 +19,11 @@ struct Echo;
 
 impl Handler for Echo {
     fn handle(&self, request: Spool, _: &RequestContext) -> Reply {
-        Reply { body: request, outcome: Outcome { order: "Test", result: OrderResult::Accepted, codes: vec![] } }
+        Reply {
+            body: request,
+            outcome: Outcome { order: "Test", result: OrderResult::Accepted, codes: vec![] },
+            originator: None,
+        }
     }
 }
 

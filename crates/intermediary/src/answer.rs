@@ -61,7 +61,7 @@ pub(crate) fn answer(
     answering: Answering<'_>,
 ) -> Result<Handled, Stop> {
     let before = entrance.dialog().filter(|_| !planted("dialog-moves-on-without-answer")).map(|dialog| dialog.clone());
-    let now = answering.now;
+    let (now, judgement) = (answering.now, answering.judgement);
     let built = build(intermediary, received, &mut entrance, done, answering);
     let (answer, executed, codes) = built.inspect_err(|_| {
         if let (Some(dialog), Some(before)) = (entrance.dialog(), before) {
@@ -70,7 +70,8 @@ pub(crate) fn answer(
     })?;
     remember(intermediary, entrance, executed, &answer, now);
     let outcome = if executed { Outcome::Executed } else { Outcome::Refused };
-    Ok(Handled { answer, order: received.request.message_type().name(), outcome, codes })
+    let originator = judgement.originator(received);
+    Ok(Handled { answer, order: received.request.message_type().name(), outcome, codes, originator })
 }
 
 /// The answer, whether it says that the order was executed, and its codes.

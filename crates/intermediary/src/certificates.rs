@@ -6,7 +6,8 @@ use rohrpost_osci::card::{self, Timestamp};
 use rohrpost_osci::feedback::{Code, Level, Severity};
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_pipeline::judge::{Judged, judge};
-use rohrpost_pki::{CertType, Inspection, MathResult, OfflineResult, Verdict};
+use rohrpost_pipeline::verify::SignatureState;
+use rohrpost_pki::{CertType, Fingerprint, Inspection, MathResult, OfflineResult, Verdict};
 use time::OffsetDateTime;
 
 use crate::Intermediary;
@@ -133,6 +134,20 @@ pub(crate) struct Judgement {
     pub(crate) warnings: Vec<Code>,
     /// The first code that refuses the order.
     pub(crate) refusal: Option<Code>,
+}
+
+impl Judgement {
+    /// Who proved to have sent this: the certificate it is signed with, if it is good.
+    pub(crate) fn originator(&self, received: &Received) -> Option<Fingerprint> {
+        let SignatureState::Covered { signer, .. } = received.verified.signature() else { return None };
+        let is_good = self.certificates.iter().any(|judged| {
+            let is_originator =
+                (judged.role, judged.purpose) == (CertificateRole::Originator, CertificateUse::Signature);
+            let found = judged.finding.as_ref().ok().filter(|_| is_originator);
+            found.is_some_and(|(found, about)| found.der() == signer.der() && about.verdict == Verdict::Valid)
+        });
+        is_good.then(|| signer.fingerprint())
+    }
 }
 
 impl Intermediary {

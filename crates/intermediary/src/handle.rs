@@ -11,6 +11,7 @@ use rohrpost_pipeline::open::{Opened, open};
 use rohrpost_pipeline::read::{Read, read};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_pipeline::verify::{SignatureState, Signer, Verified, verify};
+use rohrpost_pki::Fingerprint;
 use rohrpost_planted::planted;
 use time::OffsetDateTime;
 use tracing::debug;
@@ -38,6 +39,8 @@ pub struct Handled {
     pub outcome: Outcome,
     /// The codes of the answer, in its order.
     pub codes: Vec<u16>,
+    /// The signature certificate of the originator, if it signed the request and is trusted.
+    pub originator: Option<Fingerprint>,
 }
 
 /// How an order ended.
@@ -146,7 +149,7 @@ impl Intermediary {
         let entrance = match self.enter(&request, encrypted, now, &mut shared).map_err(veil)? {
             Entered::Proceed(entrance) => entrance,
             Entered::Again(answer) => {
-                return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: Vec::new() });
+                return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: Vec::new(), originator: None });
             }
         };
         let verified = self.verify(read, &entrance, now);
@@ -254,7 +257,7 @@ impl Intermediary {
         let fault = Fault::new(stop.code, language);
         let bytes = fault.write(Vec::new()).expect("writing to memory does not fail");
         let answer = Spool::from_bytes(bytes);
-        Handled { answer, order, outcome: Outcome::Fault, codes: vec![stop.code.number()] }
+        Handled { answer, order, outcome: Outcome::Fault, codes: vec![stop.code.number()], originator: None }
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {

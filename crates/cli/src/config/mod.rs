@@ -265,6 +265,7 @@ fn gateway_config(raw: &RawConfig, base: &Path) -> Result<gateway::Config> {
     limits.connections_per_peer = raw.limits.connections_per_peer;
     limits.concurrent_orders = raw.limits.concurrent_orders;
     limits.waiting_orders = raw.limits.waiting_orders;
+    limits.waiting_orders_per_client = raw.limits.waiting_orders_per_client;
     let timeouts = &mut config.timeouts;
     timeouts.header = Duration::from_secs(raw.timeouts.header);
     timeouts.body_idle = Duration::from_secs(raw.timeouts.body_idle);

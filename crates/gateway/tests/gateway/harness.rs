@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rohrpost_gateway::config::{Config, Limits, Listener, Timeouts};
-use rohrpost_gateway::{Gateway, Handler, OrderResult, Outcome, Reply, RequestContext, Running};
+use rohrpost_gateway::{Gateway, Handler, OrderResult, Originator, Outcome, Reply, RequestContext, Running};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -30,7 +30,24 @@ where
 {
     fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
         let body = (self.0)(request, context);
-        Reply { body, outcome: Outcome { order: "Test", result: OrderResult::Accepted, codes: vec![800] } }
+        Reply {
+            body,
+            outcome: Outcome { order: "Test", result: OrderResult::Accepted, codes: vec![800] },
+            originator: None,
+        }
+    }
+}
+
+/// A handler that echoes, and whose orders are whosever the closure says.
+pub(crate) struct By<F>(pub(crate) F);
+
+impl<F> Handler for By<F>
+where
+    F: Fn(&[u8]) -> Option<Originator> + Send + Sync + 'static,
+{
+    fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
+        let originator = (self.0)(&bytes(&request));
+        Reply { originator, ..With(|request, _: &RequestContext| request).handle(request, context) }
     }
 }
 

@@ -97,3 +97,64 @@ async fn many_clients_at_once_all_get_their_own_answer() {
     }
     server.until_no_files().await;
 }
+
+/// Who asks too early may ask again on the same connection, if there was little to send.
+#[tokio::test]
+async fn a_small_request_that_is_sent_away_keeps_its_connection() {
+    let gate = Gate::new();
+    let server = small(&gate).await;
+    let (_running, _waiting) = fill(&server, &gate).await;
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        client.post(b"third").await;
+        let refused = client.response().await;
+        refused.assert_problem(503, "overloaded");
+        assert_eq!(refused.header("connection"), None);
+    }
+    gate.open();
+    server.until_metric("rohrpost_orders_running", 0.0).await;
+    client.post(b"third").await;
+    assert_eq!(client.response().await.body, b"third");
+    assert_eq!(server.metric(r#"rohrpost_orders_shed_total{cause="queue_full"}"#).await, 3.0);
+}
+
+/// Clients are told apart by who signed their last order, whatever address they have in common.
+#[tokio::test]
+async fn one_originator_does_not_shut_out_another() {
+    let gate = Gate::new();
+    let limits = Limits { concurrent_orders: 1, waiting_orders: 8, waiting_orders_per_client: 2, ..Limits::default() };
+    let handler = crate::harness::By({
+        let gate = Arc::clone(&gate);
+        move |body: &[u8]| {
+            if body.ends_with(b"wait") {
+                gate.pass();
+            }
+            // The first byte says whose order it is.
+            Some(rohrpost_gateway::Originator::new([body[0]; 32]))
+        }
+    });
+    let server = Setup { limits, handler: Arc::new(handler), ..Setup::default() }.start().await;
+    let mut clients = Vec::new();
+    for name in [b"a", b"a", b"a", b"a", b"b", b"b"] {
+        let mut client = server.connect().await;
+        client.post(name).await;
+        assert_eq!(client.response().await.status(), 200);
+        clients.push(client);
+    }
+    // The first of "a" runs, two wait, the fourth finds its line full; for "b" there is room.
+    clients[0].post(b"a wait").await;
+    until(async || gate.arrived() == 1, "the first order runs").await;
+    for (waiting, index) in [(1.0, 1), (2.0, 2)] {
+        clients[index].post(b"a more").await;
+        server.until_metric("rohrpost_orders_waiting", waiting).await;
+    }
+    clients[3].post(b"a more").await;
+    clients[3].response().await.assert_problem(503, "overloaded");
+    assert_eq!(server.metric(r#"rohrpost_orders_shed_total{cause="line_full"}"#).await, 1.0);
+    clients[4].post(b"b more").await;
+    server.until_metric("rohrpost_orders_waiting", 3.0).await;
+    gate.open();
+    for index in [0, 1, 2, 4] {
+        assert_eq!(clients[index].response().await.status(), 200);
+    }
+}
