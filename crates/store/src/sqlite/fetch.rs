@@ -117,7 +117,10 @@ fn open(
         (None, None) => return Err(StorageError::Corrupt(format!("delivery {seq} has no body"))),
     };
     if body.len() != row.bytes as u64 {
-        return Err(StorageError::Corrupt(format!("the body of delivery {seq} has the wrong length")));
+        let (found, expected) = (body.len(), row.bytes);
+        return Err(StorageError::Corrupt(format!(
+            "the body of delivery {seq} has {found} bytes instead of {expected}"
+        )));
     }
     let parts = Layout::parse(&layout)?;
     Ok(Some(StoredDelivery {
