@@ -15,8 +15,11 @@
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+pub mod chance;
+pub mod disk;
 pub mod fuzz;
 pub mod load;
+pub mod simulation;
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
