@@ -207,7 +207,12 @@ fn out_attachment(body: &Arc<dyn ReadAt>, stored: &Attachment) -> OutAttachment 
 fn remember(intermediary: &Intermediary, entrance: Entrance<'_>, executed: bool, answer: &Spool, now: OffsetDateTime) {
     match entrance {
         Entrance::Opening { dialog, .. } if executed => intermediary.dialogs.insert(*dialog, Some(answer), now),
-        Entrance::Within { mut open, .. } => open.keep_answer(answer),
+        Entrance::Within { mut open, .. } => {
+            open.keep_answer(answer);
+            if open.dialog.is_closed() {
+                intermediary.dialogs.closed(open.dialog.id());
+            }
+        }
         _ => {}
     }
 }

@@ -12,6 +12,8 @@ pub struct Counts {
     pub signatures: u64,
     /// Explicit dialogs open now.
     pub open_dialogs: u64,
+    /// Explicit dialogs that are kept at most, those that were closed lately included.
+    pub max_dialogs: u64,
 }
 
 #[derive(Debug, Default)]
@@ -29,11 +31,12 @@ impl Counters {
         self.signatures.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn counts(&self, open_dialogs: usize) -> Counts {
+    pub(crate) fn counts(&self, open_dialogs: usize, max_dialogs: usize) -> Counts {
         Counts {
             decryptions: self.decryptions.load(Ordering::Relaxed),
             signatures: self.signatures.load(Ordering::Relaxed),
             open_dialogs: open_dialogs as u64,
+            max_dialogs: max_dialogs as u64,
         }
     }
 }

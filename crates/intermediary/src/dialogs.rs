@@ -56,6 +56,8 @@ pub(crate) struct DialogRegistry {
 struct Entry {
     dialog: SharedDialog,
     last_used: OffsetDateTime,
+    /// Kept only because the client may ask again for the answer that closed it.
+    closed: bool,
 }
 
 impl DialogRegistry {
@@ -90,7 +92,7 @@ impl DialogRegistry {
         if dialogs.len() >= self.capacity {
             evict(&mut dialogs, self.capacity / 10 + 1);
         }
-        dialogs.insert(id, Entry { dialog: Arc::new(Mutex::new(open)), last_used: now });
+        dialogs.insert(id, Entry { dialog: Arc::new(Mutex::new(open)), last_used: now, closed: false });
     }
 
     /// Forgets dialogs that rested too long; how many there are then.
@@ -100,9 +102,16 @@ impl DialogRegistry {
         dialogs.len()
     }
 
+    /// A dialog has ended.
+    pub(crate) fn closed(&self, id: &ConversationId) {
+        if let Some(entry) = self.lock().get_mut(id) {
+            entry.closed = true;
+        }
+    }
+
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().values().filter(|entry| !entry.closed).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConversationId, Entry>> {
@@ -170,6 +179,17 @@ mod tests {
         assert!(registry.find(&id(0), NOW + Duration::minutes(2)).is_some());
         assert!(registry.find(&id(1), NOW + Duration::minutes(2)).is_none());
         assert!(registry.find(&id(10), NOW + Duration::minutes(2)).is_some());
+    }
+
+    #[test]
+    fn a_closed_dialog_is_kept_and_not_counted() {
+        let registry = registry();
+        registry.insert(dialog(1), None, NOW);
+        registry.insert(dialog(2), None, NOW);
+        registry.closed(&id(1));
+        registry.closed(&id(3));
+        assert_eq!(registry.len(), 1);
+        assert!(registry.find(&id(1), NOW).is_some());
     }
 
     #[test]

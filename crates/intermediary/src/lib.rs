@@ -101,6 +101,6 @@ impl Intermediary {
 
     /// Private-key operations since the start, and open dialogs.
     pub fn counts(&self) -> Counts {
-        self.counters.counts(self.dialogs.len())
+        self.counters.counts(self.dialogs.len(), self.settings.max_dialogs)
     }
 }
