@@ -21,7 +21,8 @@ pub mod fuzz;
 pub mod load;
 pub mod simulation;
 
-use std::io::BufReader;
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -166,6 +167,29 @@ impl Server {
         }
         let _ = child.kill();
         false
+    }
+
+    /// A page of the management listener: head and body.
+    ///
+    /// # Panics
+    /// If nobody answers.
+    pub fn page(&self, path: &str) -> String {
+        let address = self.management.split('/').nth(2).expect("an address");
+        let mut stream = TcpStream::connect(address).expect("the management listener accepts");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("a request can be sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        text
+    }
+
+    /// A figure of the metrics, by its name and labels as the text has them.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.page("/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
     }
 
     /// Process id, for reading `/proc`.

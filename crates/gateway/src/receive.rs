@@ -40,6 +40,10 @@ pub(crate) async fn receive(
     if !space.has_room(body.size_hint().lower()) {
         return Err(no_space());
     }
+    // Nor is what stays in memory worth a question: it may be an order that makes space.
+    if body.size_hint().lower() > spools.memory_threshold() as u64 && !spools.has_room(body.size_hint().lower()) {
+        return Err(no_room(spools, no_space()));
+    }
     let mut share = Share::none(space);
     let mut intake = Intake::new(spools);
     let pace = Pace { began: Instant::now(), timeouts, bytes_per_second: limits.body_bytes_per_second };
@@ -50,6 +54,9 @@ pub(crate) async fn receive(
         }
         if !share.grow_to(len) {
             return Err(no_space());
+        }
+        if len / PIECE as u64 > intake.len / PIECE as u64 && !spools.has_room(0) {
+            return Err(no_room(spools, no_space()));
         }
         intake.push(&data).await.map_err(|error| disk(&error, no_space()))?;
     }
@@ -126,6 +133,11 @@ async fn next_data(body: &mut Incoming, deadline: Instant) -> Result<Option<Byte
             },
         }
     }
+}
+
+fn no_room(spools: &SpoolDir, problem: Problem) -> Problem {
+    error!(reserve = spools.reserve(), "no space for a large request: make some on the disk");
+    problem
 }
 
 fn disk(error: &io::Error, problem: Problem) -> Problem {

@@ -44,6 +44,7 @@ pub struct SpoolDir {
     directory: Arc<Path>,
     memory_threshold: usize,
     limit: u64,
+    reserve: u64,
     unnamed: bool,
 }
 
@@ -57,6 +58,7 @@ impl SpoolDir {
             directory: directory.into().into(),
             memory_threshold: DEFAULT_MEMORY_THRESHOLD,
             limit: u64::MAX,
+            reserve: 0,
             unnamed: false,
         }
     }
@@ -72,6 +74,14 @@ impl SpoolDir {
     #[must_use]
     pub fn with_limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
+        self
+    }
+
+    /// Keeps `bytes` of the file system free for what must go on when it is full: [`has_room`](Self::has_room) says no before.
+    /// Whoever writes spools decides whether to ask.
+    #[must_use]
+    pub fn with_reserve(mut self, bytes: u64) -> Self {
+        self.reserve = bytes;
         self
     }
 
@@ -91,6 +101,25 @@ impl SpoolDir {
     /// Bytes kept in memory before a file is used.
     pub fn memory_threshold(&self) -> usize {
         self.memory_threshold
+    }
+
+    /// Bytes of the file system that are to stay free.
+    pub fn reserve(&self) -> u64 {
+        self.reserve
+    }
+
+    /// Bytes of the file system that are free for us.
+    ///
+    /// # Errors
+    /// When the operating system cannot tell.
+    pub fn free(&self) -> io::Result<u64> {
+        let about = rustix::fs::statvfs(&*self.directory)?;
+        Ok(about.f_bavail.saturating_mul(about.f_frsize))
+    }
+
+    /// Whether `bytes` can be written without touching the reserve. Yes if nobody can tell: the write itself will.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.free().map_or(true, |free| free >= self.reserve.saturating_add(bytes))
     }
 
     /// The directory of the files.
@@ -438,6 +467,17 @@ mod tests {
         let mut bytes = Vec::new();
         spool.reader(range).read_to_end(&mut bytes).unwrap();
         bytes
+    }
+
+    #[test]
+    fn the_reserve_is_not_for_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let spools = SpoolDir::new(dir.path());
+        let free = spools.free().unwrap();
+        assert!(free > 0 && spools.has_room(0) && !spools.has_room(u64::MAX));
+        assert!(!spools.clone().with_reserve(u64::MAX).has_room(0));
+        let nowhere = SpoolDir::new("/nonexistent").with_reserve(1);
+        assert!(nowhere.free().is_err() && nowhere.has_room(u64::MAX), "writing will tell");
     }
 
     #[test]

@@ -243,7 +243,8 @@ fn signature_demand(names: &[String]) -> Result<SignatureDemand> {
 fn gateway_config(raw: &RawConfig, base: &Path) -> Result<gateway::Config> {
     let spools = SpoolDir::new(base.join(&raw.storage.directory).join("incoming"))
         .with_memory_threshold(raw.limits.spool_memory_bytes)
-        .with_limit(raw.limits.message_bytes);
+        .with_limit(raw.limits.message_bytes)
+        .with_reserve(raw.storage.reserve_bytes);
     let mut config = gateway::Config::new(spools);
     for address in &raw.http.listen {
         config = config.with_listener(Listener::http(socket("http.listen", address)?));

@@ -29,6 +29,7 @@ pub(crate) struct RawConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
     pub(crate) directory: PathBuf,
+    pub(crate) reserve_bytes: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -29,6 +29,11 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
     if !parts.message_ids.recognises(message_id, now) {
         return Ok(Done::refused(Code::MessageIdIllegal));
     }
+    if !parts.spools.has_room(0) {
+        // What was accepted can still be fetched, acknowledged and logged with what is left.
+        tracing::error!("no space for deliveries: make some, or less is left free than storage.reserve_bytes");
+        return Ok(Done::refused(Code::OrderFailed));
+    }
     let report = report(order);
     let delivery = delivery(order, request, message_id, &report)?;
     if header_when_handed_out(&delivery) > order.intermediary.settings.envelope.header_bytes {
