@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use rohrpost_crypto::cipher::IvLength;
 use rohrpost_crypto::{BlockCipher, KeyTransport};
-use rohrpost_intermediary::SignatureDemand;
+use rohrpost_intermediary::{Context, SignatureDemand};
 use rohrpost_osci::selection::DeliverySelection;
+use rohrpost_pipeline::spool::Spool;
 use rohrpost_pipeline::verify::SignatureState;
 
-use crate::harness::{Bench, Client, Draft, Seal, Setup, key, rsa_signer};
+use crate::harness::{Bench, Client, Draft, NOW, Seal, Setup, key, rsa_signer};
 
 const NIC: &str = "nonintermediarycertificates";
 
@@ -58,6 +59,29 @@ fn the_algorithms_of_the_answer_are_those_the_client_can_read() {
         let states_length = String::from_utf8_lossy(&answer.bytes).contains("IvLength");
         assert_eq!(states_length, answer_iv == IvLength::Twelve, "16 octets are meant where nothing is stated");
     }
+}
+
+/// Whom a request counts for when turns are shared out: nobody may use up the share of another.
+#[test]
+fn only_who_signs_with_a_trusted_certificate_counts_as_originator() {
+    let bench = Bench::default();
+    let originator = |bytes: Vec<u8>| {
+        let context = Context { now: NOW, correlation_id: "test".to_owned() };
+        bench.intermediary.handle(Spool::from_bytes(bytes), &context).originator
+    };
+    let mut alice = Client::alice();
+    let draft = alice.get_message_id();
+    assert_eq!(originator(alice.encode(&draft)), Some(key("alice-signature").certificate.fingerprint()));
+    let tampered = Client::alice().get_message_id();
+    let signature = tampered.signature().sign(&rsa_signer("mallory-signature"));
+    let message = tampered.mime(&tampered.envelope(Some(&signature)));
+    assert_eq!(originator(message), None, "signed by somebody else");
+    let mut unsigned = Client::alice().unsigned();
+    let draft = unsigned.get_message_id();
+    assert_eq!(originator(unsigned.encode(&draft)), None, "not signed");
+    let mut stranger = Client::new("self-signed-cipher", "self-signed-signature");
+    let draft = stranger.get_message_id();
+    assert_eq!(originator(stranger.encode(&draft)), None, "a certificate that anybody can make");
 }
 
 #[test]
