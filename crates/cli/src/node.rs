@@ -17,12 +17,12 @@ use rohrpost_gateway::{
 };
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
 use rohrpost_pipeline::gate::{Gate, GateFigures, Waits};
-use rohrpost_pipeline::spool::Spool;
-use rohrpost_pki::Inspector;
+use rohrpost_pipeline::spool::{Spool, SpoolDir};
+use rohrpost_pki::{Certificate, Inspector};
 use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store};
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, keys};
 use crate::failure::{Failure, Kind};
 use crate::secrets::{private_folder, secret, secret_or_new};
 
@@ -45,6 +45,7 @@ impl Node {
     /// Opens the store, recovers what a crash left, and listens.
     pub(crate) async fn start(config: Config) -> Result<Self> {
         let store = open_store(&config.data_directory)?;
+        let (spools, certificates) = (config.gateway.spools.clone(), expiries(&config));
         let secret = secret_or_new(&config.data_directory.join(MESSAGE_ID_KEY))?;
         let inspector =
             Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
@@ -61,7 +62,7 @@ impl Node {
         let intermediary = Arc::new(Intermediary::new(parts, config.settings));
         let path = config.gateway.path.clone();
         let tls = config.gateway.listeners.iter().map(|listener| listener.tls.is_some()).collect();
-        let adapter = Arc::new(Adapter { intermediary: Arc::clone(&intermediary), gate });
+        let adapter = Arc::new(Adapter { intermediary: Arc::clone(&intermediary), gate, spools, certificates });
         let gateway = Gateway::new(config.gateway, Arc::clone(&adapter) as Arc<dyn Handler>)
             .with_readiness(Arc::clone(&adapter) as Arc<dyn Readiness>)
             .with_figures(adapter)
@@ -168,6 +169,8 @@ async fn run_jobs(intermediary: Arc<Intermediary>, retention: Retention, interva
 struct Adapter {
     intermediary: Arc<Intermediary>,
     gate: Arc<Gate>,
+    spools: SpoolDir,
+    certificates: Vec<(&'static str, &'static str, f64)>,
 }
 
 impl Handler for Adapter {
@@ -204,7 +207,17 @@ impl Figures for Adapter {
             counter("private_key_decryptions", "Session keys unwrapped with a private key", counts.decryptions),
             counter("private_key_signatures", "Answers signed with a private key", counts.signatures),
             gauge("open_dialogs", "Explicit dialogs that are open", counts.open_dialogs),
+            gauge("open_dialogs_limit", "Explicit dialogs kept at most", counts.max_dialogs),
+            gauge("disk_reserve_bytes", "Bytes of the disk that deliveries must leave free", self.spools.reserve()),
         ];
+        if let Ok(free) = self.spools.free() {
+            figures.push(gauge("disk_free_bytes", "Bytes free on the disk of the store", free));
+        }
+        figures.extend(self.certificates.iter().map(|(name, help, expiry)| Figure {
+            name,
+            help,
+            value: FigureValue::Gauge(*expiry),
+        }));
         figures.extend(key_figures(self.gate.figures()));
         if let Ok(stats) = self.intermediary.store().stats() {
             figures.extend([
@@ -213,10 +226,28 @@ impl Figures for Adapter {
                 gauge("log_entries", "Entries in the message log", stats.log_size),
                 counter("store_changes", "Changes made durable", stats.changes),
                 counter("store_commits", "Transactions that took", stats.commits),
+                gauge("store_waiting", "Changes waiting to be made durable", stats.waiting_changes),
+                gauge("store_waiting_limit", "Changes that may wait", stats.max_waiting_changes),
             ]);
         }
         figures
     }
+}
+
+/// When our certificates end, in seconds since 1970.
+#[expect(clippy::cast_precision_loss, reason = "seconds stay far below 2^52")]
+fn expiries(config: &Config) -> Vec<(&'static str, &'static str, f64)> {
+    let end = |certificate: &Certificate| certificate.not_after().unix_timestamp() as f64;
+    let cipher = config.keys.current_cipher().map(|pair| end(&pair.certificate));
+    let signature = config.keys.signature().map(|pair| end(&pair.certificate));
+    let tls = config.gateway.listeners.iter().find_map(|listener| listener.tls.as_ref());
+    let tls = tls.and_then(|tls| Some(end(keys::certificates(&tls.certificates).ok()?.first()?)));
+    let all = [
+        ("cipher_certificate_expiry_seconds", "End of the cipher certificate, in seconds since 1970", cipher),
+        ("signature_certificate_expiry_seconds", "End of the signature certificate, in seconds since 1970", signature),
+        ("tls_certificate_expiry_seconds", "End of the TLS certificate as of the start, in seconds since 1970", tls),
+    ];
+    all.into_iter().filter_map(|(name, help, expiry)| Some((name, help, expiry?))).collect()
 }
 
 /// The queue for private-key operations.

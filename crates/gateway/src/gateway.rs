@@ -132,8 +132,10 @@ impl Gateway {
     }
 
     fn into_shared(self) -> Arc<Shared> {
-        let metrics = Arc::new(Metrics::new(self.figures));
         let limits = self.config.limits;
+        let mut metrics = Metrics::new(self.figures);
+        metrics.limits(&limits);
+        let metrics = Arc::new(metrics);
         Arc::new(Shared {
             pool: OrderPool::new(&limits, self.config.timeouts.turn, Arc::clone(&metrics)),
             space: Space::new(limits.spooled_bytes, metrics.spooled_bytes.clone()),

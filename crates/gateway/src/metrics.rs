@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::config::Limits;
 use crate::handler::{Figure, FigureValue, Figures, Outcome};
 use crate::pool::Overloaded;
 use crate::problem::Problem;
@@ -116,6 +117,23 @@ impl Metrics {
 
     pub(crate) fn shed(&self, cause: Overloaded) {
         self.shed.get_or_create(&[("cause", cause.as_str())]).inc();
+    }
+
+    /// Shows the limits beside what they bound.
+    pub(crate) fn limits(&mut self, limits: &Limits) {
+        let answers = limits.spooled_bytes;
+        for (name, help, limit) in [
+            ("connections_limit", "Connections of clients at most", limits.connections as u64),
+            ("connections_per_peer_limit", "Connections of one address at most", limits.connections_per_peer as u64),
+            ("orders_running_limit", "Orders being worked on at most", limits.concurrent_orders as u64),
+            ("orders_waiting_limit", "Requests waiting for their turn at most", limits.waiting_orders as u64),
+            ("spooled_bytes_limit", "Bytes of requests received or worked on at most", limits.spooled_bytes),
+            ("answer_bytes_limit", "Bytes of answers on disk at most", answers),
+        ] {
+            let gauge: Gauge = Gauge::default();
+            gauge.set(i64::try_from(limit).unwrap_or(i64::MAX));
+            self.registry.register(name, help, gauge);
+        }
     }
 
     /// All figures in OpenMetrics text.

@@ -117,6 +117,10 @@ pub struct Stats {
     pub log_size: u64,
     /// Changes made durable since the store was opened.
     pub changes: u64,
+    /// Changes waiting to be made durable.
+    pub waiting_changes: u64,
+    /// Changes that may wait before callers have to wait to queue.
+    pub max_waiting_changes: u64,
     /// Transactions that took: far fewer than changes under load, because they share the wait for the disk.
     pub commits: u64,
 }

@@ -219,7 +219,8 @@ impl Store for SqliteStore {
             return Err(StorageError::Stopped);
         }
         let (changes, commits) = self.writer.counts();
-        Ok(Stats { changes, commits, ..self.reader.stats()? })
+        let (waiting_changes, max_waiting_changes) = (self.writer.waiting(), writer::QUEUE as u64);
+        Ok(Stats { changes, commits, waiting_changes, max_waiting_changes, ..self.reader.stats()? })
     }
 }
 

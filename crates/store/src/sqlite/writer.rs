@@ -18,7 +18,7 @@ use crate::disk::Pace;
 use crate::error::StorageError;
 
 /// Changes waiting for the writer before further callers have to wait to queue.
-const QUEUE: usize = 1_024;
+pub(super) const QUEUE: usize = 1_024;
 /// Changes in one transaction at most.
 const MAX_BATCH: usize = 256;
 /// Changes that make a transaction worth its wait for the disk, so that lingering for more ends.
@@ -51,6 +51,7 @@ enum Driver {
 struct Counters {
     changes: AtomicU64,
     commits: AtomicU64,
+    waiting: AtomicU64,
 }
 
 /// What a change works with.
@@ -95,8 +96,16 @@ impl Writer {
         E: From<StorageError> + Send + 'static,
     {
         let (reply, answer) = sync_channel(1);
-        self.driver.queue(Box::new(Task { work: Some(work), outcome: None, reply }))?;
-        answer.recv().map_err(|_| StorageError::Stopped)?
+        self.counters.waiting.fetch_add(1, Ordering::Relaxed);
+        let queued = self.driver.queue(Box::new(Task { work: Some(work), outcome: None, reply }));
+        let outcome = queued.map(|()| answer.recv());
+        self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+        outcome?.map_err(|_| StorageError::Stopped)?
+    }
+
+    /// Changes that callers wait for.
+    pub(super) fn waiting(&self) -> u64 {
+        self.counters.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether no change will succeed any more.
@@ -109,7 +118,7 @@ impl Writer {
 
     /// Durable changes and transactions so far.
     pub(super) fn counts(&self) -> (u64, u64) {
-        let Counters { changes, commits } = &*self.counters;
+        let Counters { changes, commits, .. } = &*self.counters;
         (changes.load(Ordering::Relaxed), commits.load(Ordering::Relaxed))
     }
 }
