@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["osci", "audit", "planted"]),
     ("intermediary", &["pipeline", "store", "osci", "pki", "audit", "crypto", "planted"]),
     ("client", &["pipeline", "osci", "pki", "crypto"]),
-    ("gateway", &["intermediary", "client", "osci", "pipeline"]),
+    ("gateway", &["intermediary", "client", "osci", "pipeline", "pki"]),
     ("cli", &["gateway", "intermediary", "client", "pipeline", "store", "osci", "audit", "pki", "xmlsec", "crypto"]),
 ];
 

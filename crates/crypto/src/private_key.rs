@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
-    encoding::AsDer,
+    encoding::{AsDer, Pkcs8V1Der},
     rsa::{KeyPair as RsaKeyPair, KeySize, PrivateDecryptingKey},
     signature::{self as aws, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _, RsaEncoding},
 };
@@ -57,8 +57,8 @@ pub trait Decryptor: Send + Sync {
 #[derive(Clone)]
 pub struct PrivateKey(Arc<Inner>);
 
+/// No encoding is kept: the numbers of the backend are the only copy.
 struct Inner {
-    pkcs8: Zeroizing<Vec<u8>>,
     public_key: PublicKey,
     pair: Pair,
 }
@@ -66,6 +66,16 @@ struct Inner {
 enum Pair {
     Rsa(RsaKeyPair),
     Ec { curve: Curve, pair: EcdsaKeyPair },
+}
+
+impl Pair {
+    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let encoded = match self {
+            Self::Rsa(pair) => AsDer::<Pkcs8V1Der<'_>>::as_der(pair).map(|der| der.as_ref().to_vec()),
+            Self::Ec { pair, .. } => pair.to_pkcs8v1().map(|der| der.as_ref().to_vec()),
+        };
+        encoded.map(Zeroizing::new).map_err(|_| UNREADABLE)
+    }
 }
 
 impl PrivateKey {
@@ -115,7 +125,7 @@ impl PrivateKey {
 
     /// The key as an unencrypted `PrivateKeyInfo` (RFC 5208).
     pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
-        self.0.pkcs8.clone()
+        self.0.pair.encode().expect("it was encoded when the key was made")
     }
 
     /// The public half.
@@ -151,12 +161,13 @@ impl PrivateKey {
     ///
     /// [`KeyError::Mismatch`] if it is not an RSA key.
     pub fn decryptor(&self) -> Result<SoftwareDecryptor, KeyError> {
+        let pkcs8 = self.to_pkcs8_der();
         let key = match self.0.pair {
-            Pair::Rsa(_) => PrivateDecryptingKey::from_pkcs8(&self.0.pkcs8),
+            Pair::Rsa(_) => PrivateDecryptingKey::from_pkcs8(&pkcs8),
             Pair::Ec { .. } => return Err(KeyError::Mismatch("key transport")),
         };
         let key = key.map_err(|_| KeyError::Mismatch("key transport"))?;
-        Ok(SoftwareDecryptor(Unwrapper::new(key, &self.0.pkcs8)?))
+        Ok(SoftwareDecryptor(Unwrapper::new(key, &pkcs8)?))
     }
 
     /// Signs a certificate, request or revocation list: ECDSA values are DER.
@@ -183,19 +194,18 @@ impl PrivateKey {
     }
 
     fn from_rsa(pair: RsaKeyPair) -> Result<Self, KeyError> {
-        let encoded = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).map_err(|_| UNREADABLE)?;
         let public_key = PublicKey::from_rsa_der(pair.public_key().as_ref())?;
-        Ok(Self::from_parts(encoded.as_ref(), public_key, Pair::Rsa(pair)))
+        Self::from_parts(public_key, Pair::Rsa(pair))
     }
 
     fn from_ec(curve: Curve, pair: EcdsaKeyPair) -> Result<Self, KeyError> {
-        let encoded = pair.to_pkcs8v1().map_err(|_| UNREADABLE)?;
         let public_key = PublicKey::from_ec_point(curve, pair.public_key().as_ref())?;
-        Ok(Self::from_parts(encoded.as_ref(), public_key, Pair::Ec { curve, pair }))
+        Self::from_parts(public_key, Pair::Ec { curve, pair })
     }
 
-    fn from_parts(pkcs8: &[u8], public_key: PublicKey, pair: Pair) -> Self {
-        Self(Arc::new(Inner { pkcs8: Zeroizing::new(pkcs8.to_vec()), public_key, pair }))
+    fn from_parts(public_key: PublicKey, pair: Pair) -> Result<Self, KeyError> {
+        pair.encode()?;
+        Ok(Self(Arc::new(Inner { public_key, pair })))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -15,12 +16,13 @@ use rustls::server::{Acceptor, ServerConfig, VerifierBuilderError, WebPkiClientV
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, SignatureAlgorithm};
+use rustls::{Error, InconsistentKeys, RootCertStore, SignatureAlgorithm};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::config::{ClientCertificates, Tls};
@@ -45,7 +47,7 @@ pub enum TlsError {
         /// The file of the certificate.
         path: PathBuf,
         /// What happened.
-        source: rustls::Error,
+        source: Error,
     },
     /// The file of authorities has a certificate that is none.
     #[error("{path}: not a certificate of an authority: {source}", path = .path.display())]
@@ -53,7 +55,7 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
         /// What happened.
-        source: rustls::Error,
+        source: Error,
     },
     /// The authorities cannot be used to check clients.
     #[error("{path}: clients cannot be checked against this: {source}", path = .path.display())]
@@ -111,7 +113,7 @@ impl TlsKeys {
 
 fn server_config(settings: &Tls, clock: &Arc<dyn Clock>) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let key = certified_key(settings, &provider)?;
+    let key = certified_key(settings)?;
     let builder = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::new(Time(Arc::clone(clock))))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .expect("ring knows both versions");
@@ -124,20 +126,35 @@ fn server_config(settings: &Tls, clock: &Arc<dyn Clock>) -> Result<Arc<ServerCon
     Ok(Arc::new(config))
 }
 
-fn certified_key(settings: &Tls, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+fn certified_key(settings: &Tls) -> Result<CertifiedKey, TlsError> {
     let certificates = certificates(&settings.certificates)?;
-    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(|source| TlsError::File {
+    let key = private_key(&settings.key).map_err(|source| TlsError::File {
         path: settings.key.clone(),
         what: "private key",
         source,
     })?;
-    let key = CertifiedKey::from_der(certificates, key, provider)
-        .map_err(|source| TlsError::Key { path: settings.certificates.clone(), source })?;
+    let failed = |source| TlsError::Key { path: settings.certificates.clone(), source };
+    let der = PrivateKeyDer::try_from(key.as_slice()).map_err(|reason| failed(Error::General(reason.to_owned())))?;
+    // Borrowed: rustls would drop its own copy without wiping it.
+    let key = CertifiedKey::new(certificates, any_supported_type(&der).map_err(failed)?);
+    match key.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(error) => return Err(failed(error)),
+    }
     if key.key.algorithm() == SignatureAlgorithm::RSA {
         warn!(certificate = %settings.certificates.display(),
             "the TLS key is RSA: every new connection costs as much as an order; prefer an ECDSA P-256 key");
     }
     Ok(key)
+}
+
+/// The first private key of a PEM file, wiped when dropped, as is everything it was read from.
+fn private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
+    let file = Zeroizing::new(std::fs::read(path).map_err(pem::Error::Io)?);
+    let text = str::from_utf8(&file).map_err(|_| pem::Error::NoItemsFound)?;
+    let blocks = rohrpost_pki::pem::parse(text).map_err(|error| pem::Error::Base64Decode(error.to_string()))?;
+    let key = blocks.into_iter().find(|block| block.label.ends_with("PRIVATE KEY"));
+    key.map(|block| block.content).ok_or(pem::Error::NoItemsFound)
 }
 
 fn client_verifier(

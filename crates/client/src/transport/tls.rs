@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use rohrpost_pki::{Certificate, KeyEntry};
 use rustls::crypto::ring;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
@@ -96,8 +98,11 @@ fn config(tls: &Tls, clock: &Clock) -> Result<ClientConfig, rustls::Error> {
         Some(entry) => {
             let chain = [&entry.certificate].into_iter().chain(&entry.chain);
             let chain = chain.map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
-            let key = PrivatePkcs8KeyDer::from(entry.key.to_pkcs8_der().to_vec());
-            builder.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(key))
+            // Borrowed: rustls would drop a copy of its own without wiping it.
+            let der = entry.key.to_pkcs8_der();
+            let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.as_slice())))?;
+            let key = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+            Ok(builder.with_client_cert_resolver(Arc::new(key)))
         }
     }
 }
