@@ -10,6 +10,8 @@ mod certs;
 mod config;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/forged.rs"]
 mod forged;
 #[path = "cli/names.rs"]
@@ -58,7 +60,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn every_command_explains_itself() {
-    let all = ["", "demo", "serve", "send", "fetch", "cards", "audit", "certs", "config"];
+    let all = ["", "demo", "serve", "send", "fetch", "cards", "audit", "certs", "config", "doctor"];
     let inner = ["audit verify", "audit prove", "audit checkpoint", "audit export", "certs generate", "certs inspect"];
     for command in all.into_iter().chain(inner).chain(["config check", "config print-default"]) {
         let ended = run(words(&format!("{command} --help")));

@@ -44,6 +44,11 @@ pub(crate) enum Command {
     /// Make test certificates, look at certificates.
     #[command(subcommand)]
     Certs(CertsCommand),
+    /// Examine configuration, keys, certificates, clock, disk, ports and store, and say for each finding what to do.
+    ///
+    /// Works beside a running server and before the first start; changes nothing. Ends with 0 if all is well, with 1 if there
+    /// are warnings, with 2 if there are problems.
+    Doctor(DoctorArgs),
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -73,6 +78,15 @@ pub(crate) struct ConfigArgs {
     /// TOML, as text otherwise. What comes later wins: defaults, file, environment, --set.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(crate) sets: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Language of the report; without it, that of the environment (LC_ALL, LC_MESSAGES, LANG).
+    #[arg(long, value_parser = ["de", "en"])]
+    pub(crate) language: Option<String>,
 }
 
 /// Who we are and whom we talk to.

@@ -30,8 +30,8 @@ use crate::secrets::{private_folder, secret, secret_or_new};
 const LOG_NAME: &str = "rohrpost";
 
 /// Files of secrets in the data directory.
-const LOG_KEY: &str = "audit-signing.key";
-const MESSAGE_ID_KEY: &str = "message-id.key";
+pub(crate) const LOG_KEY: &str = "audit-signing.key";
+pub(crate) const MESSAGE_ID_KEY: &str = "message-id.key";
 
 /// A running intermediary.
 pub(crate) struct Node {

@@ -66,6 +66,7 @@ mod listener;
 mod metrics;
 mod peers;
 mod pool;
+pub mod probe;
 pub mod problem;
 mod receive;
 mod service;

@@ -5,6 +5,7 @@ mod cards;
 mod certs;
 mod config;
 mod demo;
+mod doctor;
 mod fetch;
 mod folder;
 mod kept;
@@ -21,6 +22,7 @@ use crate::output::Output;
 pub(crate) fn run(args: Args, output: Output) -> Result<()> {
     match args.command {
         Command::Demo(args) => demo::run(&args, output),
+        Command::Doctor(args) => doctor::run(&args, output),
         Command::Serve(config) => serve::run(&config, output),
         Command::Send(args) => send::run(&args, output),
         Command::Fetch(args) => fetch::run(&args, output),

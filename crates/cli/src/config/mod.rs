@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use examine::{Finding, examine};
 pub(crate) use raw::DEFAULT;
-use raw::RawConfig;
+pub(crate) use raw::{KeyFiles, RawConfig};
 
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -66,7 +66,7 @@ pub(crate) fn data_directory(args: &ConfigArgs) -> Result<PathBuf> {
     Ok(base(args).join(raw(args)?.storage.directory))
 }
 
-fn raw(args: &ConfigArgs) -> Result<RawConfig> {
+pub(crate) fn raw(args: &ConfigArgs) -> Result<RawConfig> {
     layers::load(args.config.as_deref(), std::env::vars(), &args.sets).map_err(|error| {
         let failure = Failure::new(Kind::Configuration, error.to_string())
             .remedy("compare with `rohrpost config print-default`, which explains every key");
@@ -74,7 +74,8 @@ fn raw(args: &ConfigArgs) -> Result<RawConfig> {
     })
 }
 
-fn base(args: &ConfigArgs) -> PathBuf {
+/// Where relative paths start.
+pub(crate) fn base(args: &ConfigArgs) -> PathBuf {
     args.config.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default()
 }
 
