@@ -21,7 +21,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`AcceptError::MessageIdUsed`] also if the earlier delivery or even its card is gone. After any error nothing of
-    /// the delivery remains.
+    /// the delivery remains, except that after [`StorageError::Stopped`] the next start decides.
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError>;
 
     /// Whether a delivery with this id was ever accepted (as long as such ids are kept, see [`Retention`]).

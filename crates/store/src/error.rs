@@ -50,7 +50,7 @@ pub enum StorageError {
         /// What does not fit.
         reason: String,
     },
-    /// The thread that writes has ended after an earlier failure. Restart the process.
+    /// Nothing can be changed any more after a failure. Whether this change was kept, the next start decides. Restart the process.
     #[error("the store no longer takes changes")]
     Stopped,
 }

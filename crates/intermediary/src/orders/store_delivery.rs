@@ -16,7 +16,7 @@ use rohrpost_pipeline::open::Opened;
 use rohrpost_pipeline::spool::SpoolParts;
 use rohrpost_pipeline::verify::SignatureState;
 use rohrpost_planted::planted;
-use rohrpost_store::{AcceptError, Attachment, BodySource, Content, Delivery, Fingerprint};
+use rohrpost_store::{AcceptError, Attachment, BodySource, Content, Delivery, Fingerprint, StorageError};
 
 use super::{Done, HandOut, Order};
 use crate::certificates;
@@ -45,6 +45,8 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
         Err(AcceptError::MessageIdUsed) => return Ok(Done::refused(Code::MessageIdIllegal)),
         Err(AcceptError::MailboxFull { .. }) => return Ok(Done::refused(Code::OrderFailed)),
         Err(_) if planted("failure-to-store-taken-for-success") => {}
+        // Perhaps it is stored: no answer may say that it is not.
+        Err(AcceptError::Storage(error @ StorageError::Stopped)) => return Err(Stop::internal(error)),
         Err(error) => {
             tracing::error!(%error, "a delivery could not be stored");
             return Ok(Done::refused(Code::OrderFailed));

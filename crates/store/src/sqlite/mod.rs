@@ -122,6 +122,8 @@ impl SqliteStore {
         disk.create_file(&path).map_err(|error| StorageError::io(&path, error))?;
         let connection = schema::open_writer(&path, vfs)?;
         bodies.begin_names(if planted("names-of-bodies-begin-again") { 1 } else { count_start(&connection)? });
+        // SQLite makes the names of its files durable, but does not look whether that succeeds.
+        disk.sync_folder(dir).map_err(|error| StorageError::io(dir, error))?;
         if !planted("spool-not-emptied") {
             bodies.empty_incoming()?;
         }

@@ -10,7 +10,7 @@ use std::{io, mem};
 
 use rohrpost_audit::{Frontier, Leaf};
 use rohrpost_planted::planted;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::log::Appender;
 use super::schema::failed;
@@ -76,7 +76,7 @@ impl Writer {
         pace: Option<Arc<dyn Pace>>,
     ) -> Self {
         let counters = Arc::new(Counters::default());
-        let committer = Committer { connection, appender, counters: Arc::clone(&counters) };
+        let committer = Committer { connection, appender, counters: Arc::clone(&counters), in_doubt: false };
         let driver = match pace {
             None => Driver::start_thread(committer, linger),
             Some(pace) => {
@@ -210,10 +210,9 @@ where
 
     fn answer(self: Box<Self>, transaction: Result<(), StorageError>) {
         let outcome = match (self.outcome, transaction) {
-            // A refusal stands whatever became of the others.
-            (Some(Err(error)), _) => Err(error),
-            (Some(Ok(value)), Ok(())) => Ok(value),
+            // Also to those who were refused: perhaps because of a change that was not kept.
             (_, Err(error)) => Err(error.into()),
+            (Some(outcome), Ok(())) => outcome,
             (None, Ok(())) => Err(StorageError::Stopped.into()),
         };
         // The caller may have gone away; nobody else needs the answer.
@@ -244,6 +243,8 @@ struct Committer {
     connection: Connection,
     appender: Appender,
     counters: Arc<Counters>,
+    /// Whether the last transaction failed so late that it may be on the disk.
+    in_doubt: bool,
 }
 
 impl Committer {
@@ -258,7 +259,8 @@ impl Committer {
             }
             Err(_) => self.recover(),
         };
-        let result = result.map(|_| ());
+        // Without a healthy end nobody knows what the disk will say.
+        let result = if healthy { result.map(|_| ()) } else { Err(StorageError::Stopped) };
         jobs.into_iter().for_each(|job| job.answer(result.clone()));
         healthy
     }
@@ -275,6 +277,7 @@ impl Committer {
             self.appender.seal(&self.connection)?;
         }
         let committed = execute(&self.connection, "COMMIT");
+        self.in_doubt = committed.as_ref().is_err_and(|error| !is_full(error));
         if !planted("failed-commit-taken-for-success") {
             committed?;
         }
@@ -308,8 +311,21 @@ impl Committer {
         if !self.connection.is_autocommit() && execute(&self.connection, "ROLLBACK").is_err() {
             return false;
         }
-        self.appender.reload(&self.connection).is_ok()
+        self.appender.reload(&self.connection).is_ok() && (!mem::take(&mut self.in_doubt) || self.settle())
     }
+
+    /// A transaction whose commit failed may be on the disk all the same, and would be there again after a crash although its
+    /// callers were told that it is not. A further one takes its place.
+    fn settle(&self) -> bool {
+        execute(&self.connection, "UPDATE start SET count = count + 1").is_ok()
+    }
+}
+
+/// Whether there was no space: then the end of the transaction was not written.
+fn is_full(error: &StorageError) -> bool {
+    let StorageError::Database { source, .. } = error else { return false };
+    let code = source.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    code == Some(ErrorCode::DiskFull)
 }
 
 fn execute(connection: &Connection, sql: &'static str) -> Result<(), StorageError> {
