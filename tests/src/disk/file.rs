@@ -15,7 +15,7 @@ enum Change {
 }
 
 /// A file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Contents {
     /// What reading shows.
     pub(super) seen: Vec<u8>,

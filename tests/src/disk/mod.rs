@@ -69,6 +69,13 @@ impl SimulatedDisk {
         Self(shared)
     }
 
+    /// Another disk with the same content, if nothing is in the works. Its chance follows from the seed.
+    pub fn copy(&self, seed: u64) -> Self {
+        let copy = Self::new(seed);
+        copy.0.lock().copy_from(&self.0.lock());
+        copy
+    }
+
     /// What a store is opened on: it lies on this disk until the next [`restart`](Self::restart), and its callers commit for
     /// themselves.
     pub fn platform(&self) -> Platform {

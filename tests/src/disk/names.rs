@@ -16,13 +16,13 @@ pub(super) enum Node {
     File(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Folder {
     seen: BTreeMap<String, Node>,
     stable: BTreeMap<String, Node>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Change {
     folder: PathBuf,
     name: String,
@@ -31,7 +31,7 @@ struct Change {
 }
 
 /// All folders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Names {
     folders: HashMap<PathBuf, Folder>,
     pending: Vec<Change>,

@@ -69,6 +69,12 @@ impl State {
         }
     }
 
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        self.names = other.names.clone();
+        self.files = other.files.clone();
+        self.next_file = other.next_file;
+    }
+
     pub(super) fn stop(&mut self, fault: Fault) {
         if self.stopped.is_none() {
             self.counts.count(fault);
@@ -265,7 +271,9 @@ impl State {
         let file = self.files.get_mut(&number).ok_or_else(failed)?;
         match verdict {
             Verdict::SyncFails => {
-                file.lose_pending(&mut self.chance, 30, &mut self.counts);
+                // Perhaps all of it is on the disk after all, and only the end of it could not be confirmed.
+                let kept = *self.chance.pick(&[0, 30, 100]);
+                file.lose_pending(&mut self.chance, kept, &mut self.counts);
                 Err(failed())
             }
             Verdict::Part(..) => Err(failed()),

@@ -272,14 +272,17 @@ impl World {
         self.handled(Vec::new())
     }
 
-    /// A request arrives; those that arrive about then are handled together with it, if they are of other clients.
+    /// A request arrives; those that arrive about then are handled together with it.
     fn arrive(&mut self, exchange: Arc<Exchange>) -> Result<(), String> {
         let mut batch = vec![exchange];
         if self.chance.percent(60) {
             let near: Vec<(u64, u64)> = self.coming.range(..(self.now + 300, 0)).map(|(key, _)| *key).collect();
             for key in near {
                 let fits = match &self.coming[&key] {
-                    Happening::Arrive(other, 100) => batch.iter().all(|one| one.client != other.client),
+                    // Requests of one dialog wait for each other.
+                    Happening::Arrive(other, 100) => {
+                        other.conversation.is_none() || batch.iter().all(|one| one.conversation != other.conversation)
+                    }
                     _ => false,
                 };
                 if fits && let Some(Happening::Arrive(other, _)) = self.coming.remove(&key) {
