@@ -18,6 +18,7 @@ mod harness;
 mod malformed {
     mod certificates;
     mod control;
+    mod count;
     mod encryption;
     mod framing;
     mod limits;

@@ -22,7 +22,7 @@ const CONVERSATION: &str = " ConversationId=\"4711\" Id=";
 const RESPONSE: &str = "<osci:Response>abc</osci:Response><osci:Challenge>";
 
 #[test]
-fn opening() {
+pub(super) fn opening() {
     let init = |name: &str, edit: fn(&mut String)| control(name, Order::InitDialog, 9400, edit);
     run(vec![
         init("InitDialog with a response", |text| replace(text, "<osci:Challenge>", RESPONSE)),
@@ -33,7 +33,7 @@ fn opening() {
 }
 
 #[test]
-fn alone() {
+pub(super) fn alone() {
     let get = |name: &str, code, edit: fn(&mut String)| control(name, Order::GetMessageId, code, edit);
     run(vec![
         get("no challenge", 9400, |text| without(text, "Challenge")),
@@ -80,7 +80,7 @@ fn alone() {
 }
 
 #[test]
-fn within_a_dialog() {
+pub(super) fn within_a_dialog() {
     let violation = |name: &str, order, edit: fn(&mut String)| control(name, order, 9400, edit).sealed();
     let fetch = |name: &str, edit: fn(&mut String)| violation(name, Order::FetchDelivery, edit);
     run(vec![
@@ -124,7 +124,7 @@ fn within_a_dialog() {
 }
 
 #[test]
-fn orders_that_need_a_dialog() {
+pub(super) fn orders_that_need_a_dialog() {
     let alone = |text: &mut String| {
         cut(text, " ConversationId=\"", "\"");
         without(text, "Response");

@@ -141,7 +141,7 @@ fn undecryptable() -> Vec<Case> {
 }
 
 #[test]
-fn what_nobody_can_decrypt() {
+pub(super) fn what_nobody_can_decrypt() {
     run(undecryptable());
 }
 
@@ -194,7 +194,7 @@ fn changes_under_a_cipher_without_authentication_cannot_be_told_apart() {
 }
 
 #[test]
-fn recipients() {
+pub(super) fn recipients() {
     run(vec![
         sealed("for somebody else", 9200, |seal| *seal = Seal::new(b"x", key("mallory-cipher"))),
         sealed("for our signature certificate", 9200, |seal| {
@@ -219,7 +219,7 @@ fn recipients() {
 }
 
 #[test]
-fn outer_envelope() {
+pub(super) fn outer_envelope() {
     let many: String = Seal::new(b"x", key("mallory-cipher")).encrypted_key().repeat(200);
     run(vec![
         sealed("a header", 9100, |seal| seal.header = "<soap:Header></soap:Header>".to_owned()),

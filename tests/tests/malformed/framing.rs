@@ -14,7 +14,7 @@ const PLAN: &str = "Content-Type: application/pdf\r\nContent-Transfer-Encoding: 
 const TYPE: &str = "Content-Type: Multipart/Related; boundary=BND; type=text/xml\r\n";
 
 #[test]
-fn no_message_at_all() {
+pub(super) fn no_message_at_all() {
     run(vec![
         bad("empty").message(Vec::clear),
         bad("only line ends").message(|bytes| *bytes = b"\r\n\r\n\r\n".to_vec()),
@@ -34,7 +34,7 @@ fn no_message_at_all() {
 }
 
 #[test]
-fn headers_of_the_message() {
+pub(super) fn headers_of_the_message() {
     let long: &'static str = Box::leak(format!("X-Long: {}\r\n\r\n", "x".repeat(2 << 20)).into_boxed_str());
     let many: &'static str = Box::leak(("X-Many: x\r\n".repeat(200_000) + "\r\n").into_boxed_str());
     run(vec![
@@ -67,7 +67,7 @@ fn headers_of_the_message() {
 }
 
 #[test]
-fn boundaries() {
+pub(super) fn boundaries() {
     run(vec![
         bad("text before the first boundary").swap("--BND\r\n", "This is a multi-part message.\r\n--BND\r\n"),
         bad("a blank behind a boundary").swap("--BND\r\n", "--BND \r\n"),
@@ -82,7 +82,7 @@ fn boundaries() {
 }
 
 #[test]
-fn headers_of_parts() {
+pub(super) fn headers_of_parts() {
     run(vec![
         bad("root without content type").swap("Content-Type: text/xml; charset=UTF-8\r\n", ""),
         bad("root without content id").swap("Content-ID: <osci@message>\r\n", ""),
@@ -111,7 +111,7 @@ fn headers_of_parts() {
 }
 
 #[test]
-fn parts_and_what_is_signed_of_them() {
+pub(super) fn parts_and_what_is_signed_of_them() {
     run(vec![
         Case::new("an attachment added", STORE, refused(&[9602])).swap(
             "\r\n--BND--\r\n",

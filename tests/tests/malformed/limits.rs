@@ -20,7 +20,7 @@ fn parts(draft: &mut Draft, count: usize) {
 }
 
 #[test]
-fn counts() {
+pub(super) fn counts() {
     let more = |name: &str, expected, edit: fn(&mut Draft)| Case::new(name, STORE, expected).draft(edit);
     run(vec![
         more("11000 parts", fault(9100), |draft| parts(draft, 11_000)),

@@ -32,7 +32,7 @@ fn reference_to(uri: &str, text: &str) -> DraftReference {
 }
 
 #[test]
-fn missing_references() {
+pub(super) fn missing_references() {
     let mut cases = vec![says("no reference at all", 9100, |signature| signature.references.clear())];
     for uri in [
         "#controlblock",
@@ -66,7 +66,7 @@ fn missing_references() {
 }
 
 #[test]
-fn surplus_references() {
+pub(super) fn surplus_references() {
     let to = |name: &str, uri: &'static str| {
         says(name, 9601, move |signature| signature.references.push(reference_to(uri, "anything")))
     };
@@ -103,7 +103,7 @@ fn surplus_references() {
 }
 
 #[test]
-fn digests() {
+pub(super) fn digests() {
     let digest = |name: &str, code, digest: &'static str| {
         says(name, code, move |signature| signature.reference("#body").digest = digest.to_owned())
     };
@@ -150,7 +150,7 @@ fn digests() {
 }
 
 #[test]
-fn transforms() {
+pub(super) fn transforms() {
     let of = |name: &str, code, uri: &'static str, transforms: &'static [&'static str]| {
         says(name, code, move |signature| {
             signature.reference(uri).transforms = transforms.iter().map(|uri| (*uri).to_owned()).collect();
@@ -190,7 +190,7 @@ fn transforms() {
 }
 
 #[test]
-fn methods_and_values() {
+pub(super) fn methods_and_values() {
     let method = |name: &str, code, uri: &'static str| {
         says(name, code, move |signature| signature.method = Some(uri.to_owned()))
     };
@@ -273,7 +273,7 @@ fn methods_and_values() {
 }
 
 #[test]
-fn further_children() {
+pub(super) fn further_children() {
     let key_info = |name: &str, text: &'static str| {
         says(name, 9100, move |signature| signature.key_info = format!("<ds:KeyInfo>{text}</ds:KeyInfo>"))
     };
@@ -314,7 +314,7 @@ fn further_children() {
 }
 
 #[test]
-fn signers() {
+pub(super) fn signers() {
     let other_certificate = |name: &'static str| {
         move |draft: &mut Draft| {
             let text = &mut draft.block("nonintermediarycertificates").text;
@@ -382,7 +382,7 @@ fn elliptic_signatures_in_the_wrong_form() {
 }
 
 #[test]
-fn where_signatures_are_demanded() {
+pub(super) fn where_signatures_are_demanded() {
     run_with(
         |settings| settings.signatures = SignatureDemand::All,
         vec![

@@ -3,7 +3,13 @@
 //! After every change the same message is sent without it and has to be executed. So a refusal is due to the change alone, and a
 //! refused order has left nothing behind that would stand in the way of the good one.
 
+use std::cell::Cell;
+
 use rohrpost_intermediary::{Outcome, Settings};
+use rohrpost_osci::fault::Fault;
+use rohrpost_osci::feedback::{CodeNumber, Language};
+use rohrpost_osci::message::Response;
+use rohrpost_osci::mime::{Limits, Multipart};
 use rohrpost_osci::selection::DeliverySelection;
 
 use crate::harness::{
@@ -240,6 +246,7 @@ impl Case {
         if found != self.expected {
             failures.push(format!("{found:?}, not {:?}", self.expected));
         }
+        failures.extend(words(&answer).err());
         let after = bench.stats();
         let is_store = matches!(self.order, Order::StoreDelivery | Order::StoreInDialog);
         let traces = match &self.expected {
@@ -272,13 +279,51 @@ pub fn outcome(answer: &Answer) -> Expected {
     }
 }
 
+/// An answer says what the table of feedback says about its codes, and not a word more.
+fn words(answer: &Answer) -> Result<(), String> {
+    let is_ours = |code: Option<CodeNumber>, text: &str| {
+        let known = code.and_then(CodeNumber::known);
+        known.is_some_and(|code| {
+            [Language::German, Language::English].iter().any(|language| code.text(*language) == text)
+        })
+    };
+    let said: Vec<_> = if answer.outcome == Outcome::Fault {
+        let multipart = Multipart::scan(&answer.bytes, &Limits::default()).unwrap();
+        let fault = Fault::parse(&answer.bytes, &multipart).unwrap().unwrap();
+        vec![(fault.code, fault.text)]
+    } else {
+        let response = Response::parse(answer.opened(key("alice-cipher")).read().envelope()).unwrap();
+        let entries = response.feedback().entries().iter();
+        entries.map(|entry| (Some(entry.code), entry.text.clone().unwrap_or_default())).collect()
+    };
+    match said.into_iter().find(|(code, text)| !is_ours(*code, text)) {
+        Some(other) => Err(format!("the answer says {other:?}")),
+        None => Ok(()),
+    }
+}
+
 /// Tries a table and reports everything that is wrong together.
 pub fn run(cases: Vec<Case>) {
     run_with(|_| {}, cases);
 }
 
+thread_local! {
+    /// Cases so far, while tables are only counted.
+    static COUNTED: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// How many cases tables have; they are not tried.
+pub fn counted(tables: &[fn()]) -> usize {
+    COUNTED.set(Some(0));
+    tables.iter().for_each(|table| table());
+    COUNTED.take().unwrap()
+}
+
 /// Tries a table with other settings.
 pub fn run_with(settings: impl FnOnce(&mut Settings), cases: Vec<Case>) {
+    if let Some(counted) = COUNTED.get() {
+        return COUNTED.set(Some(counted + cases.len()));
+    }
     let bench = Setup::with(settings).start();
     let mut names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     names.sort_unstable();

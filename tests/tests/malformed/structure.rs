@@ -24,7 +24,7 @@ fn body(name: &str, order: Order, from: &'static str, to: &'static str) -> Case 
 }
 
 #[test]
-fn types() {
+pub(super) fn types() {
     let of_type = |message_type: MessageType, code| {
         Case::new(format!("the type {}", message_type.name()), GET, fault(code))
             .unsigned()
@@ -84,7 +84,7 @@ fn types() {
 }
 
 #[test]
-fn envelope() {
+pub(super) fn envelope() {
     let xml = |name: &str, from: &'static str, to: &'static str| {
         Case::new(name, GET, fault(9100)).unsigned().replace(from, to)
     };
@@ -130,7 +130,7 @@ fn envelope() {
 }
 
 #[test]
-fn header_blocks() {
+pub(super) fn header_blocks() {
     let again = |name: &str, order, id: &'static str| {
         signed(name, order, move |draft| {
             let twin = draft.block(id).text.replace(&format!("Id=\"{id}\""), "Id=\"twin\"");
@@ -203,7 +203,7 @@ fn header_blocks() {
 }
 
 #[test]
-fn certificates_in_the_header() {
+pub(super) fn certificates_in_the_header() {
     const NIC: &str = "nonintermediarycertificates";
     let bad = |name: &str, from: &'static str, to: &'static str| block(name, STORE, NIC, from, to);
     let entry = |name: &str, edit: fn(&mut String)| signed(name, STORE, move |draft| edit(&mut draft.block(NIC).text));
@@ -249,7 +249,7 @@ fn certificates_in_the_header() {
 }
 
 #[test]
-fn orders() {
+pub(super) fn orders() {
     let store = |name: &str, from: &'static str, to: &'static str| block(name, STORE, "storedelivery", from, to);
     let fetch = |name: &str, to: &'static str| {
         block(name, Order::FetchDelivery, "fetchdelivery", "></osci:fetchDelivery>", to).sealed()

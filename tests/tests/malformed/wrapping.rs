@@ -48,7 +48,7 @@ fn both(name: &str, edit: impl Fn(&mut String) + Clone + 'static) -> [Case; 2] {
 }
 
 #[test]
-fn of_the_body() {
+pub(super) fn of_the_body() {
     let mut cases = vec![
         forged("the body within a header block, the forged one with its Id", 9100, |xml| {
             let (genuine, forged) = bodies(xml);
@@ -114,7 +114,7 @@ fn of_the_body() {
 }
 
 #[test]
-fn of_header_blocks() {
+pub(super) fn of_header_blocks() {
     let mut cases = vec![
         forged("the order within a custom block, another one in its place", 9602, |xml| {
             let genuine = cut(xml, "<osci:storeDelivery", "</osci:storeDelivery>");
@@ -178,7 +178,7 @@ fn of_header_blocks() {
 }
 
 #[test]
-fn of_attachments() {
+pub(super) fn of_attachments() {
     let part = "\r\n--BND\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: 8-bit\r\nContent-ID: <";
     let exchanged = move |name: &str, genuine: &'static str, code: u16| {
         Case::new(name, STORE, refused(&[code])).message(move |bytes| {
@@ -192,6 +192,85 @@ fn of_attachments() {
         exchanged("the attachment under another name, another one in its place", "genuine.pdf", 9602),
         exchanged("the attachment under its name in capitals", "PLAN.PDF", 9602),
         exchanged("the attachment under its name with a blank", "plan.pdf ", 9602),
+    ]);
+}
+
+/// Whoever has a signed and encrypted order of Alice in hand has its ciphertext only; whoever is in a dialog with her, more.
+#[test]
+pub(super) fn of_dialogs_and_encryption() {
+    let fetch = |name: &str, expected, edit: fn(&mut String)| {
+        Case::new(name, Order::FetchDelivery, expected).sealed().envelope(edit)
+    };
+    run(vec![
+        fetch("the body for another one, within a dialog", refused(&[9602]), |xml| {
+            let genuine = cut(xml, "<soap:Body", "</soap:Body>");
+            let forged = genuine.replace("\"body\"", "\"forged\"").replace("fetchDelivery", "fetchProcessCard");
+            into_header(xml, &wrapped(&genuine));
+            into_envelope(xml, &forged);
+        }),
+        fetch("the selection wrapped, another one in its place", refused(&[9602]), |xml| {
+            let genuine = cut(xml, "<osci:fetchDelivery", "</osci:fetchDelivery>");
+            let forged = genuine.replace("\"fetchdelivery\"", "\"forged\"");
+            into_header(xml, &forged);
+            into_header(xml, &wrapped(&genuine));
+        }),
+        fetch("the selection under the control block", fault(9100), |xml| {
+            let genuine = cut(xml, "<osci:fetchDelivery", "</osci:fetchDelivery>");
+            let forged = genuine.replace("\"fetchdelivery\"", "\"forged\"");
+            into_header(xml, &forged);
+            replace(xml, "</osci:ControlBlock>", &format!("{genuine}</osci:ControlBlock>"));
+        }),
+        fetch("two control blocks, the signed one second", fault(9100), |xml| {
+            let genuine = cut(xml, "<osci:ControlBlock", "</osci:ControlBlock>");
+            let forged = genuine.replace("\"controlblock\"", "\"forged\"");
+            replace(xml, "<soap:Header>", &format!("<soap:Header>{forged}{genuine}"));
+        }),
+        Case::new("a second signature over what was added", STORE, fault(9100)).envelope(|xml| {
+            let signature = cut(&mut xml.clone(), "<osci:ClientSignature", "</osci:ClientSignature>");
+            into_header(xml, &wrapped(""));
+            into_header(xml, &signature.replace("\"clientsignature\"", "\"other\"").replace("#body", "#wrapper"));
+        }),
+        Case::new("the signature of an intermediary beside it", STORE, fault(9100)).envelope(|xml| {
+            let signature = cut(&mut xml.clone(), "<osci:ClientSignature", "</osci:ClientSignature>");
+            into_header(
+                xml,
+                &signature.replace("ClientSignature", "SupplierSignature").replace("\"clientsignature\"", "\"other\""),
+            );
+        }),
+        Case::new("the signature within a custom block, nothing signed", STORE, fault(9100)).envelope(|xml| {
+            let signature = cut(xml, "<osci:ClientSignature", "</osci:ClientSignature>");
+            into_header(xml, &wrapped(&signature));
+        }),
+        Case::new("the header behind the body", STORE, fault(9100)).envelope(|xml| {
+            let header = cut(xml, "<soap:Header>", "</soap:Header>");
+            into_envelope(xml, &header);
+        }),
+        Case::new("two headers, the signed one first", STORE, fault(9100)).envelope(|xml| {
+            replace(
+                xml,
+                "</soap:Header>",
+                "</soap:Header><soap:Header><w:W xmlns:w=\"urn:w\" Id=\"w\"></w:W></soap:Header>",
+            );
+        }),
+        Case::new("the attachment named by an Id of the header", STORE, refused(&[9602]))
+            .swap("Content-ID: <plan.pdf>", "Content-ID: <controlblock>"),
+        Case::new("a second part with the name of the attachment", STORE, fault(9100)).message(|bytes| {
+            let end = bytes.len() - b"\r\n--BND--\r\n".len();
+            bytes.splice(end..end, *b"\r\n--BND\r\nContent-Type: text/plain\r\nContent-ID: <plan.pdf>\r\n\r\nfalsch");
+        }),
+        Case::new("the signed root as an attachment, a forged one in its place", STORE, refused(&[9602])).message(
+            |bytes| {
+                let from = super::stage::find(bytes, b"<soap:Envelope");
+                let to = from + super::stage::find(&bytes[from..], b"</soap:Envelope>") + b"</soap:Envelope>".len();
+                let genuine = bytes[from..to].to_vec();
+                let forged = String::from_utf8(genuine.clone()).unwrap().replace("Anmeldung", "Abmeldung");
+                bytes.splice(from..to, forged.into_bytes());
+                let end = bytes.len() - b"\r\n--BND--\r\n".len();
+                let part =
+                    [b"\r\n--BND\r\nContent-Type: text/xml\r\nContent-ID: <x>\r\n\r\n", genuine.as_slice()].concat();
+                bytes.splice(end..end, part);
+            },
+        ),
     ]);
 }
 

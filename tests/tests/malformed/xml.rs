@@ -30,7 +30,7 @@ fn octets(name: &str, octets: &'static [u8]) -> Case {
 }
 
 #[test]
-fn prologue() {
+pub(super) fn prologue() {
     run(vec![
         before("a document type", "<!DOCTYPE soap:Envelope>"),
         before("an internal subset", "<!DOCTYPE x [<!ENTITY a \"b\">]>"),
@@ -67,7 +67,7 @@ fn prologue() {
 }
 
 #[test]
-fn epilogue() {
+pub(super) fn epilogue() {
     let behind = |name: &str, text: &'static str| bad(name).envelope(move |xml| xml.push_str(text));
     run(vec![
         behind("a second document", "<a/>"),
@@ -86,7 +86,7 @@ fn epilogue() {
 }
 
 #[test]
-fn markup() {
+pub(super) fn markup() {
     run(vec![
         inside("an instruction", "<?a b?>"),
         inside("an unknown entity", "&nbsp;"),
@@ -124,7 +124,7 @@ fn markup() {
 }
 
 #[test]
-fn tags_and_attributes() {
+pub(super) fn tags_and_attributes() {
     let order = |name, text| order(name, text);
     run(vec![
         order("an attribute without quotes", "<osci:getMessageId a=b></osci:getMessageId>"),
@@ -177,7 +177,7 @@ fn tags_and_attributes() {
 }
 
 #[test]
-fn bounds() {
+pub(super) fn bounds() {
     let deep: &'static str = "<osci:a>".repeat(500).leak();
     let deep_and_closed: &'static str = ("<osci:a>".repeat(300) + &"</osci:a>".repeat(300)).leak();
     let attributes: &'static str = (0..500).fold("<osci:a".to_owned(), |tag, n| format!("{tag} a{n}=\"\"")).leak();
@@ -206,7 +206,7 @@ fn bounds() {
 }
 
 #[test]
-fn ids() {
+pub(super) fn ids() {
     let store = |name: &str| Case::new(name, Order::StoreDelivery, fault(9100));
     run(vec![
         // The same Id twice, wherever: what a signature refers to would depend on the reader.
