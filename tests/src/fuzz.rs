@@ -26,9 +26,6 @@ mod signature;
 mod signed_order;
 mod xml;
 
-#[path = "../../crates/intermediary/tests/harness/mod.rs"]
-mod harness;
-
 pub use audit::{audit_checkpoint, audit_export, audit_leaf, audit_proof};
 pub use base64::base64;
 pub use blocks::{

@@ -19,10 +19,15 @@ pub mod chance;
 pub mod disk;
 pub mod fuzz;
 pub mod load;
+pub mod oracle;
 pub mod simulation;
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+#[path = "../../crates/intermediary/tests/harness/mod.rs"]
+mod harness;
+
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;

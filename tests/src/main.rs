@@ -4,6 +4,7 @@
 //! cargo run --release -p rohrpost-tests -- nightly                     everything below, and more
 //! cargo run --release -p rohrpost-tests -- kills --kills 1000          SIGKILL under load
 //! cargo run --release -p rohrpost-tests -- simulate --seeds 0..10000   deterministic simulation
+//! cargo run --release -p rohrpost-tests -- oracles                     what the time of an answer tells
 //! cargo run --release -p rohrpost-tests -- planted                     every planted bug is found
 //! cargo run --release -p rohrpost-tests -- controls                    every control of SECURITY.md matters
 //! ```
@@ -17,6 +18,7 @@ mod program {
     pub(crate) mod cargo;
     pub(crate) mod controls;
     pub(crate) mod external;
+    pub(crate) mod oracles;
     pub(crate) mod part;
     pub(crate) mod planted;
     pub(crate) mod simulate;
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use program::part::{Part, Report};
-use program::{controls, external, planted, simulate};
+use program::{controls, external, oracles, planted, simulate};
 
 /// The long tests of Rohrpost.
 #[derive(Parser)]
@@ -71,6 +73,12 @@ enum Command {
         #[arg(long, default_value = "0..10000", value_parser = range, value_name = "FROM..TO")]
         seeds: Range<u64>,
     },
+    /// Compares the time that messages take which cannot be decrypted for different reasons.
+    Oracles {
+        /// Messages of each kind.
+        #[arg(long, default_value_t = 5_000)]
+        samples: usize,
+    },
     /// Plants every bug of `tests/planted.toml` and demands that it is found.
     Planted {
         /// Only those whose name contains this.
@@ -95,12 +103,14 @@ fn main() -> ExitCode {
             report.add(simulate::run(seeds));
             report.add_with_page(planted::run(None), beside("PLANTED.md").as_deref());
             report.add_with_page(controls::run(None), beside("CONTROLS.md").as_deref());
+            report.add(oracles::run(5_000));
             report.add(external::growth());
             report.add(external::fuzz(fuzz_seconds));
             write(results.as_deref(), &report.page());
         }
         Command::Kills { kills } => one(&mut report, external::kills(kills), results.as_deref()),
         Command::Simulate { seeds } => one(&mut report, simulate::run(seeds), results.as_deref()),
+        Command::Oracles { samples } => one(&mut report, oracles::run(samples), results.as_deref()),
         Command::Planted { only } => one(&mut report, planted::run(only.as_deref()), results.as_deref()),
         Command::Controls { only } => one(&mut report, controls::run(only), results.as_deref()),
     }

@@ -12,8 +12,8 @@ use rohrpost_osci::selection::DeliverySelection;
 use rohrpost_store::Store as _;
 use time::{Duration, OffsetDateTime};
 
-use super::harness::{Answer, Bench, Client, Delivered, Delivery, Draft, NOW, Setup, content, key, key_ring};
 use super::script::Script;
+use crate::harness::{Answer, Bench, Client, Delivered, Delivery, Draft, NOW, Setup, content, key, key_ring};
 
 const NAMES: [(&str, &str); 3] =
     [("alice-cipher", "alice-signature"), ("bob-cipher", "bob-signature"), ("carol-cipher", "carol-signature")];

@@ -19,10 +19,10 @@ use rohrpost_xmlsec::c14n::Dialect;
 use rohrpost_xmlsec::tree::Element;
 use rohrpost_xmlsec::{Limits as XmlLimits, NsContext};
 
-use super::harness::{
+use super::script::{Edit, Script};
+use crate::harness::{
     Answer, Bench, Client, Delivery, Draft, DraftAttachment, Seal, Setup, content, der, key, key_ring, rsa_signer,
 };
-use super::script::{Edit, Script};
 
 const INTERMEDIARY: &str = "intermediary-2048-cipher";
 /// Orders until a store is thrown away.
