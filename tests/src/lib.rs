@@ -22,12 +22,11 @@ pub mod load;
 pub mod oracle;
 pub mod simulation;
 
-use std::io::{BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 #[path = "../../crates/intermediary/tests/harness/mod.rs"]
 mod harness;
 
-use std::io::BufReader;
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;

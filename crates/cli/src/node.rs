@@ -12,8 +12,8 @@ use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_gateway::{
-    Figure, FigureValue, Figures, Gateway, Handler, NotReady, OrderResult, Originator, Outcome, Readiness, Reply,
-    RequestContext, Running, Shutdown,
+    Figure, FigureValue, Figures, Gateway, Handler, NotReady, OrderResult, Originator, Outcome, Promptness, Readiness,
+    Reply, RequestContext, Running, Shutdown,
 };
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
 use rohrpost_pipeline::gate::{Gate, GateFigures, Waits};
@@ -165,6 +165,9 @@ async fn run_jobs(intermediary: Arc<Intermediary>, retention: Retention, interva
     }
 }
 
+/// The fault for every message that cannot be decrypted, for whatever reason (OSCI-Transport 1.2, feedback codes).
+const UNDECRYPTABLE: u16 = 9202;
+
 /// What the gateway sees of the intermediary.
 struct Adapter {
     intermediary: Arc<Intermediary>,
@@ -182,11 +185,16 @@ impl Handler for Adapter {
             intermediary::Outcome::Refused => OrderResult::Refused,
             intermediary::Outcome::Fault => OrderResult::Fault,
         };
+        let promptness = match handled.codes[..] {
+            [UNDECRYPTABLE] => Promptness::Even,
+            _ => Promptness::Prompt,
+        };
         let originator = handled.originator.map(|fingerprint| Originator::new(*fingerprint.as_bytes()));
         Reply {
             body: handled.answer,
             outcome: Outcome { order: handled.order, result, codes: handled.codes },
             originator,
+            promptness,
         }
     }
 }

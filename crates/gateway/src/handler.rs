@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rohrpost_pipeline::spool::Spool;
 use time::OffsetDateTime;
@@ -52,6 +53,26 @@ pub struct Reply {
     pub outcome: Outcome,
     /// Whose order it was, if that was proven: whom further requests of the connection count for when turns are shared out.
     pub originator: Option<Originator>,
+    /// When it is sent.
+    pub promptness: Promptness,
+}
+
+/// When an answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promptness {
+    /// As soon as there is one.
+    Prompt,
+    /// After a time that follows from the size of the request and not from the work: how long that took is nobody's business. The
+    /// answer to what cannot be decrypted would tell otherwise how far somebody got (OSCI-Transport 1.2 allows CBC, which authenticates
+    /// nothing; how such messages are decrypted by their answers is known since Jager and Somorovsky, 2011).
+    Even,
+}
+
+/// How much time a request may take at most, or whole multiples of it, before it is answered evenly: far more than it takes.
+pub(crate) fn even(request_bytes: u64, took: Duration) -> Duration {
+    let step = Duration::from_millis(250 + (request_bytes >> 20) * 40);
+    let steps = took.as_nanos().div_ceil(step.as_nanos()).max(1);
+    step * u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 /// What became of an order: the part of it that may be logged and counted.
@@ -133,4 +154,18 @@ pub enum FigureValue {
         /// All values together.
         sum: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_does_not_show_in_an_even_answer() {
+        let ms = Duration::from_millis;
+        let micro = Duration::from_micros;
+        assert_eq!([even(4000, Duration::ZERO), even(4000, micro(1)), even(4000, ms(240))], [ms(250); 3]);
+        assert_eq!([even(4000, ms(251)), even(4000, ms(500))], [ms(500); 2]);
+        assert_eq!(even(100 << 20, ms(1)), ms(4250));
+    }
 }

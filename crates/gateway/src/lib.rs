@@ -11,7 +11,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use rohrpost_gateway::config::{Config, Listener};
-//! use rohrpost_gateway::{Gateway, Handler, OrderResult, Outcome, Reply, RequestContext, Shutdown};
+//! use rohrpost_gateway::{Gateway, Handler, OrderResult, Outcome, Promptness, Reply, RequestContext, Shutdown};
 //! use rohrpost_pipeline::spool::{Spool, SpoolDir};
 //!
 //! struct Echo;
@@ -19,7 +19,7 @@
 //! impl Handler for Echo {
 //!     fn handle(&self, request: Spool, _context: &RequestContext) -> Reply {
 //!         let outcome = Outcome { order: "echo", result: OrderResult::Accepted, codes: vec![] };
-//!         Reply { body: request, outcome, originator: None }
+//!         Reply { body: request, outcome, originator: None, promptness: Promptness::Prompt }
 //!     }
 //! }
 //!
@@ -77,7 +77,7 @@ mod wire;
 pub use correlation::{CorrelationId, CorrelationIds};
 pub use gateway::{Gateway, Running, Shutdown, StartError};
 pub use handler::{
-    Figure, FigureValue, Figures, Handler, NotReady, OrderResult, Outcome, Readiness, Reply, RequestContext,
+    Figure, FigureValue, Figures, Handler, NotReady, OrderResult, Outcome, Promptness, Readiness, Reply, RequestContext,
 };
 pub use share::Originator;
 pub use tls::TlsError;

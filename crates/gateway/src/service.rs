@@ -15,14 +15,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use rohrpost_pipeline::spool::Spool;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, Span, debug, error, info, info_span};
 
 use crate::answer::Answer;
 use crate::clock::Clock;
 use crate::config::{Config, Role};
 use crate::correlation::{CorrelationId, CorrelationIds};
-use crate::handler::{Handler, NotReady, Outcome, Readiness, Reply, RequestContext};
+use crate::handler::{Handler, NotReady, Outcome, Promptness, Readiness, Reply, RequestContext, even};
 use crate::metrics::{self, Metrics};
 use crate::pool::{OrderPool, Overloaded, Turn};
 use crate::problem::{Form, Problem};
@@ -194,32 +194,32 @@ impl Shared {
         };
         let (shared, span) = (Arc::clone(self), Span::current());
         let order = spawn_blocking(move || span.in_scope(|| shared.work(received, &context, turn)));
-        let (answer, originator) = order.await.unwrap_or((Err(Problem::Internal), None));
+        let Worked { answer, originator, due } = order.await.unwrap_or_else(|_| Worked::badly());
         if let Some(originator) = originator {
             client.sharers.learn(originator);
+        }
+        // Without a turn: nobody else waits meanwhile.
+        if let Some(due) = due {
+            sleep_until(due).await;
         }
         answer
     }
 
     /// Runs on a thread that may block, and to its end even when the client goes away.
-    fn work(
-        &self,
-        received: Received,
-        context: &RequestContext,
-        turn: Turn,
-    ) -> (Result<(Spool, Share), Problem>, Option<Originator>) {
+    fn work(&self, received: Received, context: &RequestContext, turn: Turn) -> Worked {
         let Received { spool, len, share } = received;
         let began = Instant::now();
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(spool.into_inner(), context)));
         let took = began.elapsed();
         drop(share);
-        let Ok(Reply { body, outcome, originator }) = handled else {
+        let Ok(Reply { body, outcome, originator, promptness }) = handled else {
             error!("an order ended in a panic: this is an error in the software");
-            return (Err(Problem::Internal), None);
+            return Worked::badly();
         };
         self.metrics.order(&outcome, took);
         log(&outcome, len, body.len(), turn.waited, took);
-        (self.keep(&body).map(|share| (body, share)), originator)
+        let due = (promptness == Promptness::Even).then(|| began + even(len, took));
+        Worked { answer: self.keep(&body).map(|share| (body, share)), originator, due }
     }
 
     /// Takes space for an answer, which stays on the disk for as long as the client takes to read it.
@@ -282,6 +282,20 @@ impl Shared {
         };
         *last = Some((Instant::now(), result.clone()));
         result
+    }
+}
+
+/// What came of an order.
+struct Worked {
+    answer: Result<(Spool, Share), Problem>,
+    originator: Option<Originator>,
+    /// Not to be answered before.
+    due: Option<Instant>,
+}
+
+impl Worked {
+    fn badly() -> Self {
+        Self { answer: Err(Problem::Internal), originator: None, due: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use rohrpost_gateway::config::{Config, Limits, Listener};
-use rohrpost_gateway::{CorrelationIds, Gateway, Handler, OrderResult, Outcome, Reply, RequestContext};
+use rohrpost_gateway::{CorrelationIds, Gateway, Handler, OrderResult, Outcome, Promptness, Reply, RequestContext};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,7 +37,7 @@ struct Refuser;
 impl Handler for Refuser {
     fn handle(&self, request: Spool, _: &RequestContext) -> Reply {
         let outcome = Outcome { order: "StoreDelivery", result: OrderResult::Refused, codes: vec![9801, 3501] };
-        Reply { body: request, outcome, originator: None }
+        Reply { body: request, outcome, originator: None, promptness: Promptness::Prompt }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rohrpost_gateway::config::{Config, Listener};
-use rohrpost_gateway::{Gateway, Handler, OrderResult, Outcome, Reply, RequestContext, Shutdown};
+use rohrpost_gateway::{Gateway, Handler, OrderResult, Outcome, Promptness, Reply, RequestContext, Shutdown};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,6 +23,7 @@ impl Handler for Echo {
             body: request,
             outcome: Outcome { order: "Test", result: OrderResult::Accepted, codes: vec![] },
             originator: None,
+            promptness: Promptness::Prompt,
         }
     }
 }

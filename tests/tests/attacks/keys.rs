@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::arena::{Arena, MIB, post};
 use crate::harness::{Seal, key};
 
-/// Four clients send encrypted messages with a session key that is none, as fast as they can. Each costs the operation with the private key
+/// Sixteen clients send encrypted messages with a session key that is none, as fast as they can. Each costs the operation with the private key
 /// and little more; an honest client goes on working.
 #[test]
 fn garbage_that_looks_encrypted() {
@@ -19,7 +19,7 @@ fn garbage_that_looks_encrypted() {
     let honest_is_done = AtomicBool::new(false);
     let cost = arena.cost(|| {
         std::thread::scope(|scope| {
-            for _ in 0..4 {
+            for _ in 0..16 {
                 scope.spawn(|| {
                     while sent.fetch_add(1, Ordering::Relaxed) < GARBAGE || !honest_is_done.load(Ordering::Relaxed) {
                         let (status, body) = post(&address, &garbage);

@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rohrpost_gateway::config::{Config, Limits, Listener, Timeouts};
-use rohrpost_gateway::{Gateway, Handler, OrderResult, Originator, Outcome, Reply, RequestContext, Running};
+use rohrpost_gateway::{
+    Gateway, Handler, OrderResult, Originator, Outcome, Promptness, Reply, RequestContext, Running,
+};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -34,7 +36,18 @@ where
             body,
             outcome: Outcome { order: "Test", result: OrderResult::Accepted, codes: vec![800] },
             originator: None,
+            promptness: Promptness::Prompt,
         }
+    }
+}
+
+/// A handler that echoes evenly.
+pub(crate) struct Evenly;
+
+impl Handler for Evenly {
+    fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
+        let reply = With(|request, _: &RequestContext| request).handle(request, context);
+        Reply { promptness: Promptness::Even, ..reply }
     }
 }
 

@@ -15,6 +15,27 @@ fn timed(timeouts: Timeouts) -> Setup {
     Setup { timeouts, ..Setup::default() }
 }
 
+/// What it says about time is a lower bound.
+#[tokio::test]
+async fn even_answers_hide_how_long_the_work_took_and_keep_no_turn() {
+    let limits = Limits { concurrent_orders: 1, ..Limits::default() };
+    let server =
+        Setup { limits, handler: std::sync::Arc::new(crate::harness::Evenly), ..Setup::default() }.start().await;
+    let began = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let mut client = server.connect().await;
+        client.post(b"x").await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().await.status(), 200);
+        assert!(began.elapsed() >= ms(250));
+    }
+    // One after the other, with a turn each, they would have taken 10 s.
+    assert!(server.metric("rohrpost_orders_running").await == 0.0);
+}
+
 #[tokio::test]
 async fn slow_header() {
     let server = timed(Timeouts { header: SHORT, ..Timeouts::default() }).start().await;
