@@ -3,21 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic and report")]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rohrpost_client::transport::Moved;
 use rohrpost_client::{Client, Error, Retries};
+use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::selection::DeliverySelection;
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_tests::Server;
-use rohrpost_tests::load::{Parcel, Person, client, config, quick_keys, runtime};
+use rohrpost_tests::load::{Numbers, Parcel, Person, client, config, fixed_port, quick_keys, runtime};
 
 /// Senders that are held in the middle of a request.
 const HELD: usize = 3;
@@ -54,10 +54,10 @@ fn accepted_orders_are_finished() {
         halfway.wait();
         // Beside requests that are still arriving, one that is worked on.
         senders.push(store(&parcels[HELD], Box::new(|_| {})));
-        wait_until(|| get(&server, "/metrics").contains("\nrohrpost_orders_running 1"), "an order is worked on");
-        assert!(get(&server, "/readyz").starts_with("HTTP/1.1 200"));
+        wait_until(|| server.page("/metrics").contains("\nrohrpost_orders_running 1"), "an order is worked on");
+        assert!(server.page("/readyz").starts_with("HTTP/1.1 200"));
         Command::new("kill").args(["-TERM", &server.pid().unwrap().to_string()]).status().unwrap();
-        wait_until(|| get(&server, "/readyz").starts_with("HTTP/1.1 503"), "it says that it is not ready");
+        wait_until(|| server.page("/readyz").starts_with("HTTP/1.1 503"), "it says that it is not ready");
         go_on.wait();
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
@@ -83,21 +83,112 @@ fn accepted_orders_are_finished() {
     assert_eq!(fetched, parcels.len());
 }
 
+/// What a sender knows of a delivery when the server has ended.
+#[derive(Debug)]
+enum Known {
+    Stored,
+    NotStored,
+    /// May be repeated with this id.
+    Either(MessageId),
+}
+
+#[test]
+fn nothing_is_lost_when_the_server_ends_under_load() {
+    let (port, url) = fixed_port(&mut Numbers::new(Numbers::seed("ROHRPOST_SHUTDOWN_SEED")));
+    let sets =
+        [quick_keys(), vec![port, "limits.concurrent_orders=4".to_owned(), "log.level=warn".to_owned()]].concat();
+    let mut server = Server::start(&sets.iter().map(String::as_str).collect::<Vec<_>>());
+    let spools = tempfile::tempdir().unwrap();
+    let (alice, bob) = (Person::of_test_pki("rsa-2048"), Person::fresh("Bob"));
+    let party = |person: &Person| {
+        let mut config = config(&url, person, SpoolDir::new(spools.path()));
+        config.retries = Retries { tries: 1, ..Retries::default() };
+        client(config)
+    };
+    let (ended, stored) = (AtomicBool::new(false), AtomicU64::new(0));
+
+    // Each sender goes on until it is told that nobody is there any more.
+    let send = |sender: u64| {
+        let client = party(&alice);
+        let mut known = BTreeMap::new();
+        for seed in (sender << 32).. {
+            let attachment = (seed % 3 == 0).then_some(300_000);
+            let parcel = Parcel { seed, data: 500, attachment };
+            match runtime().block_on(client.store(parcel.shipment(&bob.cipher.certificate))) {
+                Ok(_) => {
+                    known.insert(seed, Known::Stored);
+                    stored.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(Error::OutcomeUnknown { message_id, .. }) => drop(known.insert(seed, Known::Either(message_id))),
+                Err(Error::Busy { .. } | Error::Connection(_)) => drop(known.insert(seed, Known::NotStored)),
+                Err(other) => panic!("a broken answer: {other:?}"),
+            }
+            if ended.load(Ordering::Relaxed) {
+                return known;
+            }
+        }
+        unreachable!("numbers do not end")
+    };
+    // One reads meanwhile, and acknowledges.
+    let read = || {
+        let client = party(&bob);
+        let mut fetched = BTreeSet::new();
+        while !ended.load(Ordering::Relaxed) {
+            let _ = runtime().block_on(empty(&client, &mut fetched, 3));
+        }
+        fetched
+    };
+    let (mut known, mut fetched) = thread::scope(|scope| {
+        let senders: Vec<_> = (1..=5)
+            .map(|sender| {
+                scope.spawn({
+                    let send = &send;
+                    move || send(sender)
+                })
+            })
+            .collect();
+        let reader = scope.spawn(read);
+        wait_until(|| stored.load(Ordering::Relaxed) >= 25, "there is load");
+        assert!(server.terminate(), "it ends with success");
+        ended.store(true, Ordering::Relaxed);
+        let known: BTreeMap<u64, Known> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
+        (known, reader.join().unwrap())
+    });
+
+    server.restart();
+    for (seed, known) in &mut known {
+        if let Known::Either(id) = known {
+            let attachment = (seed % 3 == 0).then_some(300_000);
+            let parcel = Parcel { seed: *seed, data: 500, attachment };
+            let again = parcel.shipment(&bob.cipher.certificate).with_message_id(id.clone());
+            runtime().block_on(party(&alice).store(again)).expect("it is safe to repeat");
+            *known = Known::Stored;
+        }
+    }
+    runtime().block_on(empty(&party(&bob), &mut fetched, usize::MAX)).unwrap();
+    for (seed, known) in &known {
+        let was_there = fetched.contains(seed);
+        assert_eq!(was_there, matches!(known, Known::Stored), "{seed:x}: {known:?}");
+    }
+    assert!(fetched.len() >= 25 && fetched.iter().all(|seed| known.contains_key(seed)));
+}
+
+/// Fetches and acknowledges so many deliveries, or all.
+async fn empty(client: &Client, fetched: &mut BTreeSet<u64>, limit: usize) -> Result<(), Error> {
+    let mut dialog = client.open_dialog().await?;
+    for _ in 0..limit {
+        let Some(delivery) = dialog.fetch(DeliverySelection::Oldest).await? else { break };
+        let subject = delivery.card.card.subject.as_deref().unwrap();
+        fetched.insert(u64::from_str_radix(subject.split(' ').nth(1).unwrap(), 16).unwrap());
+    }
+    dialog.exit().await
+}
+
 fn party(server: &Server, person: &Person, spools: &Path) -> Client {
     let mut config = config(server.url(), person, SpoolDir::new(spools));
     // What is accepted is finished at the first try.
     config.retries = Retries { tries: 1, ..Retries::default() };
     client(config)
-}
-
-/// Head and body of a page of the management listener.
-fn get(server: &Server, path: &str) -> String {
-    let (_, address) = server.management().split_once("://").unwrap();
-    let mut stream = TcpStream::connect(address.trim_end_matches('/')).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
 }
 
 fn wait_until(condition: impl Fn() -> bool, what: &str) {
