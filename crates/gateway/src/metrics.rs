@@ -68,6 +68,13 @@ impl Metrics {
             handshakes_failed: Counter::default(),
         };
         metrics.register();
+        // What happens for the first time shall be seen as a rise, not as the beginning.
+        for cause in Overloaded::ALL {
+            drop(metrics.shed.get_or_create(&[("cause", cause.as_str())]));
+        }
+        for cause in ["overloaded", "too_many_connections", "no_space", "internal"] {
+            drop(metrics.refused.get_or_create(&[("cause", cause)]));
+        }
         if let Some(figures) = figures {
             metrics.registry.register_collector(Box::new(Supplied(figures)));
         }

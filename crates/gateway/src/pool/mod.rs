@@ -52,6 +52,8 @@ pub(crate) enum Overloaded {
 }
 
 impl Overloaded {
+    pub(crate) const ALL: [Self; 5] = [Self::QueueFull, Self::LineFull, Self::TooLong, Self::Waited, Self::Displaced];
+
     /// A word for metrics and log lines.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
