@@ -86,10 +86,10 @@ fn by_index(
     rule: &CardRule<'_>,
     wanted: usize,
 ) -> Result<Vec<Place>, StorageError> {
-    let (column, since) = match rule.selection {
-        CardSelection::AcceptedSince(time) => ("created", stamp::to_millis(time)),
-        CardSelection::ModifiedSince(time) => ("modified", stamp::to_millis(time)),
-        CardSelection::All | CardSelection::Ids(_) => ("created", i64::MIN),
+    let (orders, since): (&[Order], _) = match rule.selection {
+        CardSelection::AcceptedSince(time) => (&[Order::Made], stamp::to_millis(time)),
+        CardSelection::ModifiedSince(time) => (&[Order::MadeOnly, Order::Changed], stamp::to_millis(time)),
+        CardSelection::All | CardSelection::Ids(_) => (&[Order::Made], i64::MIN),
     };
     let roles: &[&str] = match rule.role {
         CardRole::Any => &["addressee", "originator"],
@@ -98,8 +98,8 @@ fn by_index(
     };
     let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
     let mut found: Vec<Place> = Vec::new();
-    for role in roles {
-        let sql = in_order(column, role, rule.no_reception);
+    for (role, order) in roles.iter().flat_map(|role| orders.iter().map(move |order| (role, *order))) {
+        let sql = in_order(order, role, rule.no_reception);
         let search = || {
             let mut select = connection.prepare_cached(&sql)?;
             let rows =
@@ -114,10 +114,26 @@ fn by_index(
     Ok(found)
 }
 
-/// The first cards of a role in the order of a column, answered by one index from front to back.
-pub(super) fn in_order(column: &str, role: &str, no_reception: bool) -> String {
+/// Which cards, and in which order.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order {
+    /// All, as they were made.
+    Made,
+    /// Those that were never changed, as they were made.
+    MadeOnly,
+    /// The others, as they were changed last.
+    Changed,
+}
+
+/// The first cards of a role in an order, answered by one index from front to back.
+pub(super) fn in_order(order: Order, role: &str, no_reception: bool) -> String {
+    let (column, which) = match order {
+        Order::Made => ("created", ""),
+        Order::MadeOnly => ("created", "AND modified <= created"),
+        Order::Changed => ("modified", "AND modified > created"),
+    };
     format!(
-        "SELECT {column}, seq FROM card WHERE {role} = ?1 AND {column} >= ?2 {} ORDER BY {column}, seq LIMIT ?3",
+        "SELECT {column}, seq FROM card WHERE {role} = ?1 AND {column} >= ?2 {which} {} ORDER BY {column}, seq LIMIT ?3",
         unreceived(no_reception)
     )
 }

@@ -24,7 +24,7 @@ const LOOKS: usize = 3;
 
 pub(super) const OLDEST: &str =
     "SELECT seq, message_id FROM card INDEXED BY card_waiting WHERE addressee = ?1 AND state = 2 ORDER BY seq";
-pub(super) const SINCE: &str = "SELECT seq FROM card INDEXED BY card_kept WHERE addressee = ?1 AND state > 0 AND created >= ?2 ORDER BY created, seq LIMIT 1";
+pub(super) const SINCE: &str = "SELECT seq FROM card INDEXED BY card_to WHERE addressee = ?1 AND state > 0 AND created >= ?2 ORDER BY created, seq LIMIT 1";
 
 pub(super) fn next_delivery(
     pool: &Pool,

@@ -333,6 +333,7 @@ fn recover(connection: &Connection, bodies: &Bodies) -> Result<Recovery, Storage
 
 #[cfg(test)]
 mod tests {
+    use super::cards::Order;
     use super::*;
     use crate::rules::CardRole;
 
@@ -350,20 +351,22 @@ mod tests {
         let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
         let mut expected = vec![
             (fetch::OLDEST.to_owned(), "card_waiting"),
-            (fetch::SINCE.to_owned(), "card_kept"),
+            (fetch::SINCE.to_owned(), "card_to "),
             (accept::IS_USED.to_owned(), "sqlite_autoindex_card_1"),
         ];
         for no_reception in [false, true] {
             for role in [CardRole::Any, CardRole::Addressee, CardRole::Originator] {
                 expected.push((cards::one_of(role, no_reception), "sqlite_autoindex_card_1"));
             }
-            for (column, role, index) in [
-                ("created", "addressee", "card_to "),
-                ("modified", "addressee", "card_to_modified"),
-                ("created", "originator", "card_from "),
-                ("modified", "originator", "card_from_modified"),
+            for (order, role, index) in [
+                (Order::Made, "addressee", "card_to "),
+                (Order::MadeOnly, "addressee", "card_to "),
+                (Order::Changed, "addressee", "card_to_changed"),
+                (Order::Made, "originator", "card_from "),
+                (Order::MadeOnly, "originator", "card_from "),
+                (Order::Changed, "originator", "card_from_changed"),
             ] {
-                expected.push((cards::in_order(column, role, no_reception), index));
+                expected.push((cards::in_order(order, role, no_reception), index));
             }
         }
         for (sql, index) in expected {
