@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::ops::Range;
 
 use rohrpost_audit::{Commitment, Event, Leaf, Salt};
 use rohrpost_crypto::DigestAlgorithm;
@@ -119,20 +120,31 @@ fn delivery(
     Ok(delivery)
 }
 
-/// Binds the log to subject and content without revealing them: salted hashes, whose salt goes when the body goes. `content`
-/// is the SHA-256 of the package as received, followed by those of the attachments in their order.
+/// Binds the log to subject and content without revealing them: salted hashes, whose salt goes when the body goes. `body` is the
+/// SHA-256 of the body in the canonical form that is signed; without a signature of that kind `content` is the SHA-256 of the
+/// package as received. Both are followed by the SHA-256 of the attachments in their order.
 fn commit(delivery: &mut Delivery, opened: &Opened, order: &Order<'_>) -> io::Result<()> {
     let salt = Salt::from_bytes(order.intermediary.random());
-    let mut package = DigestAlgorithm::Sha256.hasher();
-    io::copy(&mut opened.message().reader(delivery.content.range.clone()), &mut package)?;
-    let mut content = package.finish().as_bytes().to_vec();
+    // What the sender signed is what the log is bound to, and a large body is not hashed again.
+    let body = format!("#{}", order.received.verified.read().envelope().body().id);
+    let (name, mut content) = match verified_digest(order.received, &body) {
+        Some(digest) => ("body", digest.to_vec()),
+        None => ("content", package_digest(opened, delivery.content.range.clone())?),
+    };
     delivery.attachments.iter().for_each(|attachment| content.extend_from_slice(&attachment.sha256));
-    delivery.leaf.commitments.push(Commitment::new("content", &salt, &content));
+    delivery.leaf.commitments.push(Commitment::new(name, &salt, &content));
     if let Some(subject) = &delivery.subject {
         delivery.leaf.commitments.push(Commitment::new("subject", &salt, subject.as_bytes()));
     }
     delivery.salt = Some(salt);
     Ok(())
+}
+
+/// The SHA-256 of the package as received.
+fn package_digest(opened: &Opened, range: Range<u64>) -> io::Result<Vec<u8>> {
+    let mut hasher = DigestAlgorithm::Sha256.hasher();
+    io::copy(&mut opened.message().reader(range), &mut hasher)?;
+    Ok(hasher.finish().as_bytes().to_vec())
 }
 
 /// The stored body is the opened message itself: a file of the spool changes hands, it is not copied.
@@ -159,7 +171,9 @@ fn attachments(received: &Received) -> io::Result<Vec<Attachment>> {
 
 /// Digest and length of an attachment; what the signature check has hashed already is not hashed again.
 fn attachment(received: &Received, part: &Part) -> io::Result<Attachment> {
-    if let (Encoding::Raw, Some(sha256)) = (part.encoding, verified_digest(received, part)) {
+    if let (Encoding::Raw, Some(sha256)) =
+        (part.encoding, verified_digest(received, &format!("cid:{}", part.content_id)))
+    {
         return Ok(Attachment::new(part, part.range.end - part.range.start, sha256));
     }
     let mut hasher = DigestAlgorithm::Sha256.hasher();
@@ -169,11 +183,11 @@ fn attachment(received: &Received, part: &Part) -> io::Result<Attachment> {
     Ok(Attachment::new(part, length, sha256))
 }
 
-/// The SHA-256 of an attachment that a transport signature vouches for.
-fn verified_digest(received: &Received, part: &Part) -> Option<[u8; 32]> {
+/// The SHA-256 of what a reference of the transport signature names, if that vouches for it.
+fn verified_digest(received: &Received, uri: &str) -> Option<[u8; 32]> {
     let SignatureState::Covered { .. } = received.verified.signature() else { return None };
     let signature = &received.verified.read().envelope().signature()?.signature;
-    let reference = signature.reference(&format!("cid:{}", part.content_id))?;
+    let reference = signature.reference(uri)?;
     let is_sha256 = reference.digest_algorithm == DigestAlgorithm::Sha256;
     is_sha256.then(|| reference.digest.as_slice().try_into().ok()).flatten()
 }
