@@ -64,6 +64,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["client", "gateway"]),
     ("tokio", &["client", "gateway", "cli"]),
     ("prometheus-client", &["gateway"]),
+    ("mimalloc", &["cli"]),
     ("clap*", &["cli"]),
     ("anyhow", &["cli"]),
     ("toml", &["crypto", "cli"]),

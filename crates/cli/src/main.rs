@@ -16,6 +16,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// What one thread allocates, another one frees, for every order a thousand times. The allocator of the C library takes a sixth
+/// of all CPU time for that, this one hardly any.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
     let output = output::Output::new(args.json);
