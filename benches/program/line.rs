@@ -84,6 +84,16 @@ impl Line {
         Self { goal, case: case.into(), bar, samples: Vec::new(), skipped: None, others: 0.0, notes: Map::new() }
     }
 
+    /// A line that another run of this program wrote as JSON, for looking at.
+    pub(crate) fn again(goal: &'static str, suffix: &str, found: &Value) -> Self {
+        let mut line = Self::new(goal, format!("{}{suffix}", found["case"].as_str().unwrap_or_default()), Bar::None);
+        let others = found["others_cpu"].as_f64().unwrap_or(0.0);
+        let samples = found["samples"].as_array().into_iter().flatten().filter_map(Value::as_f64);
+        samples.for_each(|sample| line.add(sample, others));
+        line.notes = found["notes"].as_object().cloned().unwrap_or_default();
+        line
+    }
+
     /// A goal that could not be measured, and why.
     pub(crate) fn skipped(mut self, reason: impl Into<String>) -> Self {
         self.skipped = Some(reason.into());

@@ -22,6 +22,7 @@ pub(crate) fn write(options: &Options, lines: &[Line]) -> Result<()> {
         "rounds": options.rounds,
         "quick": options.quick,
         "nightly": options.nightly,
+        "native_rsa": options.native_rsa || !machine::has_fast_rsa(),
         "figures": lines.iter().map(Line::json).collect::<Vec<_>>(),
     });
     put(&options.json, &format!("{run:#}\n"))?;
@@ -132,6 +133,7 @@ mod tests {
             rounds: 5,
             quick: false,
             nightly: false,
+            native_rsa: false,
             json: path("a/figures.json"),
             history: path("b/history.jsonl"),
             results: Some(path("RESULTS.md")),

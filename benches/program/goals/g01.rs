@@ -17,5 +17,6 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
         }
         lines.push(line);
     }
+    lines.extend(bench.with_native_rsa("G1")?);
     Ok(lines)
 }

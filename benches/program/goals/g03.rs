@@ -13,5 +13,7 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
         line.add(beside / round.rsa.one(), round.others);
         line.note("microseconds", (beside * 1e6).round());
     }
-    Ok(vec![line])
+    let mut lines = vec![line];
+    lines.extend(bench.with_native_rsa("G3")?);
+    Ok(lines)
 }

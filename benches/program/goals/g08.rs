@@ -21,10 +21,12 @@ pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for (case, as_attachment) in [("attachment", true), ("content", false)] {
         let mut line = Line::new("G8", case, Bar::AtMost(4.0));
+        // It is the message that has so many bytes; base64 makes four of three.
+        let payload = if as_attachment { bytes } else { bytes / 4 * 3 };
         Load::of_bytes(&server, 1_000_000, as_attachment, 1)?.go()?;
         for _ in 0..bench.options.rounds {
             let before = roof(bytes);
-            let mut load = Load::of_bytes(&server, bytes, as_attachment, 1)?;
+            let mut load = Load::of_bytes(&server, payload, as_attachment, 1)?;
             let watch = Watch::new(&[server.pid(), load.pid()]);
             let cpu = server.cpu();
             let outcome = load.go()?;

@@ -17,17 +17,20 @@ mod g14;
 mod g15;
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use rohrpost_benches::{Bits, scratch};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::line::{Bar, Line};
-use crate::machine::{QUIET, wait_until_quiet};
+use crate::machine::{QUIET, has_fast_rsa, wait_until_quiet};
 use crate::saturation::{self, Round};
-use crate::{Options, server};
+use crate::{Options, PORTABLE_RSA, server};
 
 /// How long to wait for a quiet moment before a figure of waiting is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,6 +122,30 @@ impl Bench {
             all.extend(lines);
         }
         all
+    }
+
+    /// Lines of goals as this program gives them with all that the processor has for RSA: for looking at. None where that makes
+    /// no difference.
+    fn with_native_rsa(&self, goal: &'static str) -> Result<Vec<Line>> {
+        if self.options.native_rsa || !has_fast_rsa() {
+            return Ok(Vec::new());
+        }
+        eprintln!("  again with AVX-512 IFMA");
+        let (json, history) = (self.folder.path().join("native.json"), self.folder.path().join("native.jsonl"));
+        let output = Command::new(std::env::current_exe()?)
+            .args([goal, "--native-rsa", "--quick", "--json"])
+            .arg(&json)
+            .arg("--history")
+            .arg(history)
+            .arg("--server")
+            .arg(&self.server)
+            .env_remove(PORTABLE_RSA.0)
+            .output()?;
+        let figures =
+            fs::read_to_string(&json).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let figures: Value = serde_json::from_str(&figures)?;
+        let lines = figures["figures"].as_array().into_iter().flatten();
+        Ok(lines.map(|found| Line::again(goal, "_ifma", found)).collect())
     }
 
     /// Rounds of full load, measured once.
