@@ -46,6 +46,9 @@ fn what_is_confidential_stays_so() {
         let scene = Scene::new(&process, directory.path(), format);
         let message_id = scene.play(&mut flock, &process);
         let mut heard = vec![("own log", own_log.take()), ("metrics", process.metrics().into_bytes())];
+        let health = ["/readyz", "/healthz", "/nowhere"].map(|path| process.get(path));
+        assert!(health[0].starts_with("HTTP/1.1 200"), "{}", health[0]);
+        heard.push(("health", health.concat().into_bytes()));
         heard.extend(audit(&server, directory.path(), format, &message_id));
         heard.extend(process.end());
         let find = |name: &str| &heard.iter().find(|(what, _)| *what == name).unwrap().1;
@@ -273,11 +276,30 @@ impl Scene {
                 Err(error) => tell(&error),
             }
         }
-        let http = flock.hatch("something that is no HTTP").text();
-        for text in [http.clone(), format!("GET /{http} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{http}: {http}")] {
+        // The words for errors of HTTP quote nothing of the request either.
+        let http = flock.hatch("something in HTTP").text();
+        let head =
+            |line: &str, fields: &str| format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n\r\n");
+        let mut requests = vec![http.clone(), head(&format!("GET /{http}"), &format!("{http}: {http}"))];
+        for accept in ["text/plain", "application/json"] {
+            let accept = format!("Accept: {accept}, x/{http}\r\n");
+            requests.push(head(&format!("{http} /osci"), &accept));
+            requests.push(head(&format!("GET /osci?{http}"), &accept));
+            requests.push(head(&format!("GET /osci/{http}?{http}#{http}"), &accept));
+            requests.push(head("POST /osci", &format!("{accept}Content-Encoding: {http}\r\nContent-Length: 0")));
+            requests.push(head("POST /osci", &format!("{accept}Content-Length: {http}")));
+            requests.push(head("POST /osci", &format!("{accept}Transfer-Encoding: {http}")));
+            let chunk = format!("{http};{http}\r\n");
+            requests.push(head("POST /osci", &format!("{accept}Transfer-Encoding: chunked")) + &chunk);
+            requests.push(head("POST /osci", &format!("{accept}X-Correlation-Id: {http}\r\nExpect: {http}")));
+        }
+        for request in requests {
             let mut stream = TcpStream::connect(process.http_address()).unwrap();
-            stream.write_all(format!("{text}\r\n\r\n").as_bytes()).unwrap();
-            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            stream.write_all(format!("{request}\r\n\r\n").as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            let _ = std::io::copy(&mut stream, &mut answer);
+            let found = flock.heard_in(&answer);
+            assert!(found.is_empty(), "{request}: the answer says {found:#?}");
         }
     }
 

@@ -63,8 +63,13 @@ impl Process {
     }
 
     pub(crate) fn metrics(&self) -> String {
+        self.get("/metrics")
+    }
+
+    /// What monitoring gets from the management listener, head and body.
+    pub(crate) fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(address(self.started["management"].as_str().unwrap())).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
