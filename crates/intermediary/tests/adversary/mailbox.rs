@@ -99,6 +99,22 @@ fn attachments_that_are_no_base64() {
 }
 
 #[test]
+fn header_ids_that_are_ours_when_it_is_handed_on() {
+    for (id, outcome) in [
+        ("intermediarycertificates", Some(9100)),
+        ("responsetofetchdelivery", Some(9100)),
+        ("intermed_signature_1", Some(9100)),
+        ("anything", None),
+    ] {
+        let bench = Bench::default();
+        let refused = refused_or_fetched(&bench, |draft, _| {
+            draft.blocks.push(DraftBlock::new(id, format!(r#"<x:x xmlns:x="urn:x" Id="{id}"></x:x>"#)));
+        });
+        assert_eq!(refused, outcome, "{id}");
+    }
+}
+
+#[test]
 fn an_attachment_named_like_the_root_part() {
     let bench = Bench::default();
     let mut alice = Client::alice().in_clear().unsigned();
