@@ -72,6 +72,9 @@ enum Command {
         /// The seeds.
         #[arg(long, default_value = "0..10000", value_parser = range, value_name = "FROM..TO")]
         seeds: Range<u64>,
+        /// End soon after the first failure.
+        #[arg(long)]
+        until_failure: bool,
     },
     /// Compares the time that messages take which cannot be decrypted for different reasons.
     Oracles {
@@ -100,7 +103,7 @@ fn main() -> ExitCode {
         Command::Nightly { kills, seeds, fuzz_seconds } => {
             let beside = |name: &str| results.as_ref().map(|file| file.with_file_name(name));
             report.add(external::kills(kills));
-            report.add(simulate::run(seeds));
+            report.add(simulate::run(seeds, false));
             report.add_with_page(planted::run(None), beside("PLANTED.md").as_deref());
             report.add_with_page(controls::run(None), beside("CONTROLS.md").as_deref());
             report.add(oracles::run(5_000));
@@ -109,7 +112,9 @@ fn main() -> ExitCode {
             write(results.as_deref(), &report.page());
         }
         Command::Kills { kills } => one(&mut report, external::kills(kills), results.as_deref()),
-        Command::Simulate { seeds } => one(&mut report, simulate::run(seeds), results.as_deref()),
+        Command::Simulate { seeds, until_failure } => {
+            one(&mut report, simulate::run(seeds, until_failure), results.as_deref());
+        }
         Command::Oracles { samples } => one(&mut report, oracles::run(samples), results.as_deref()),
         Command::Planted { only } => one(&mut report, planted::run(only.as_deref()), results.as_deref()),
         Command::Controls { only } => one(&mut report, controls::run(only), results.as_deref()),

@@ -68,3 +68,30 @@ fn planted_bugs() {
     assert_eq!(planted, known);
     assert!(known.len() >= 20);
 }
+
+#[test]
+fn controls() {
+    let rows = table("controls.toml", "control");
+    rows.iter().for_each(expect_test);
+    for row in &rows {
+        let (file, find) = (text(row, "file"), text(row, "find"));
+        let found = fs::read_to_string(root().join(file)).unwrap().matches(find).count();
+        assert_eq!(found, 1, "in {file}: {find}");
+    }
+    // Every threat has a control that can be removed, and says which test watches it.
+    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let threats = page.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
+        Some((number.parse::<i64>().ok()?, rest))
+    });
+    let threats: Vec<_> = threats.collect();
+    assert!(threats.len() >= 30);
+    for (number, line) in threats {
+        let of_threat: Vec<&Table> = rows.iter().filter(|row| row["threat"].as_integer() == Some(number)).collect();
+        assert!(!of_threat.is_empty(), "threat {number} has no control in the table");
+        for row in of_threat {
+            let name = text(row, "name");
+            assert!(line.contains(name), "threat {number} does not name {name}");
+        }
+    }
+}

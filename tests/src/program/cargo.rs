@@ -22,7 +22,8 @@ impl Test {
         let mut args = vec!["-p".to_owned(), self.full_package()];
         match &self.target {
             Some(target) => args.extend(["--test".to_owned(), target.clone()]),
-            None => args.push("--lib".to_owned()),
+            // The room of the binary has no library.
+            None => args.push(if self.package == "cli" { "--bins" } else { "--lib" }.to_owned()),
         }
         args
     }
@@ -56,6 +57,8 @@ pub(crate) enum Ended {
 pub(crate) struct Cargo<'a> {
     pub(crate) tree: &'a Path,
     pub(crate) target_dir: &'a Path,
+    /// Whether dependencies may be others than the lock file says, as when one is added on purpose.
+    pub(crate) unlocked: bool,
 }
 
 impl Cargo<'_> {
@@ -71,8 +74,12 @@ impl Cargo<'_> {
 
     pub(crate) fn cargo(&self, command: &str) -> Command {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.arg(command).args(["--quiet", "--locked", "--offline"]).current_dir(self.tree);
-        cargo.arg("--target-dir").arg(self.target_dir);
+        cargo.arg(command).args(["--quiet", "--offline"]).current_dir(self.tree);
+        // Tests that build the binary find it here, too.
+        cargo.env("CARGO_TARGET_DIR", self.target_dir);
+        if !self.unlocked {
+            cargo.arg("--locked");
+        }
         without_package_variables(&mut cargo);
         cargo
     }

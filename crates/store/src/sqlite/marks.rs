@@ -44,10 +44,6 @@ pub(super) fn received(writer: &Writer, message_ids: &[MessageId], at: OffsetDat
         return Ok(0);
     }
     let message_ids = message_ids.to_vec();
-    if planted("receptions-in-separate-transactions") {
-        let one = |id: MessageId| writer.change(move |batch| receive(batch, &id, at).map(u64::from));
-        return message_ids.into_iter().map(one).sum();
-    }
     writer.change(move |batch| {
         let mut changed = 0;
         for message_id in &message_ids {
