@@ -61,6 +61,8 @@ pub(super) struct Oracle {
     cards: Cards,
     conversations: HashMap<ConversationId, Conversation>,
     checkpoints: Vec<Checkpoint>,
+    /// Bodies of deliveries received before this time may be gone.
+    removed_before: Option<OffsetDateTime>,
 }
 
 /// Fails with these words unless the condition holds.
@@ -85,7 +87,13 @@ impl Oracle {
             cards: Cards::new(),
             conversations: HashMap::new(),
             checkpoints: Vec::new(),
+            removed_before: None,
         }
+    }
+
+    /// Bodies of what was received before this time were removed, or perhaps.
+    pub(super) fn removed(&mut self, received_before: OffsetDateTime) {
+        self.removed_before = self.removed_before.max(Some(received_before));
     }
 
     /// A request was sent.
@@ -348,7 +356,14 @@ impl Oracle {
             let wanted = MessageId::new(id.as_str()).map_err(|error| error.to_string())?;
             let found = store.next_delivery(&card.addressee, FetchRule::ById(&wanted));
             let found = found.map_err(|error| format!("{} cannot be read: {error}", short(id)))?;
-            let Some(found) = found else { return Err(format!("the body of {} is lost", short(id))) };
+            let Some(found) = found else {
+                must!(
+                    card.received.is_some() && card.received < self.removed_before,
+                    "the body of {} is lost",
+                    short(id)
+                );
+                continue;
+            };
             let length = found.body.len();
             let content = OutContent::kept(found.body, found.content.range, &found.content.namespaces);
             let shipment = self.shipments.get(id).ok_or("a delivery that nobody sent")?;

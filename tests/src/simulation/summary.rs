@@ -47,6 +47,8 @@ pub struct Summary {
     pub failed_starts: u64,
     /// Times the store said that it takes no more changes.
     pub stopped_stores: u64,
+    /// Bodies that were removed because their time was over.
+    pub expired: u64,
     /// Files without row that a start removed.
     pub orphans: u64,
     /// Seconds of virtual time.
@@ -78,6 +80,7 @@ impl AddAssign for Summary {
         self.restarts += other.restarts;
         self.failed_starts += other.failed_starts;
         self.stopped_stores += other.stopped_stores;
+        self.expired += other.expired;
         self.orphans += other.orphans;
         self.seconds += other.seconds;
         self.operations += other.operations;
@@ -87,7 +90,7 @@ impl AddAssign for Summary {
 
 impl Summary {
     /// Every count with its name.
-    pub fn counts(&self) -> [(&'static str, u64); 34] {
+    pub fn counts(&self) -> [(&'static str, u64); 35] {
         let disk = &self.disk;
         [
             ("runs", self.runs),
@@ -109,6 +112,7 @@ impl Summary {
             ("restarts", self.restarts),
             ("failed starts", self.failed_starts),
             ("stopped stores", self.stopped_stores),
+            ("bodies removed", self.expired),
             ("orphans removed", self.orphans),
             ("virtual seconds", self.seconds),
             ("disk operations", self.operations),

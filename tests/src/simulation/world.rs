@@ -10,7 +10,7 @@ use rohrpost_crypto::Random;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_intermediary::{Context, Intermediary, Outcome, Parts, Settings, TokenAuthority};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
-use rohrpost_store::{FetchRule, Fingerprint, SqliteOptions, SqliteStore, StorageError, Store};
+use rohrpost_store::{FetchRule, Fingerprint, Retention, SqliteOptions, SqliteStore, StorageError, Store};
 use tempfile::TempDir;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -29,6 +29,8 @@ const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 const TROUBLED: u64 = 60_000;
 /// How long a client waits for an answer.
 const PATIENCE: u64 = 8_000;
+/// How long bodies are kept that were received.
+const KEPT: Duration = Duration::seconds(8);
 /// When a run that does not come to an end has failed.
 const END: u64 = 400_000;
 
@@ -43,6 +45,8 @@ enum Happening {
     Impatient(usize, u64, u32),
     /// The process is started (again).
     Start,
+    /// Bodies whose time is over are removed.
+    Retention,
     /// Something else begins to go wrong on the disk.
     Weather,
     /// No more trouble.
@@ -137,6 +141,7 @@ impl World {
             self.after(10 + pause, Happening::Wake(client));
         }
         self.after(500, Happening::Weather);
+        self.after(15_000, Happening::Retention);
         self.after(TROUBLED, Happening::Calm);
         self.go_on()?;
         // What was stored after its addressee had looked for the last time.
@@ -176,6 +181,7 @@ impl World {
             Happening::Answer(exchange, said) => self.answer(&exchange, &said)?,
             Happening::Impatient(client, number, sent) => self.impatient(client, number, sent),
             Happening::Start => self.start()?,
+            Happening::Retention => self.retention()?,
             Happening::Weather => self.weather(),
             Happening::Calm => self.become_calm(),
         }
@@ -357,6 +363,20 @@ impl World {
             self.after(delay, Happening::Answer(handling.exchange, said));
         }
         Ok(())
+    }
+
+    fn retention(&mut self) -> Result<(), String> {
+        if !self.calm {
+            let pause = 5_000 + self.chance.below(15_000);
+            self.after(pause, Happening::Retention);
+        }
+        let Some(node) = &self.node else { return Ok(()) };
+        let rules = Retention { received_bodies: Some(KEPT), ..Retention::default() };
+        let result = node.store.retention(self.time(), &rules);
+        self.oracle.removed(self.time() - KEPT);
+        self.summary.expired += result.as_ref().map_or(0, |report| report.bodies);
+        self.tell(format!("retention: {:?}", result.map(|report| report.bodies).map_err(|error| chain(&error))));
+        self.handled(Vec::new())
     }
 
     // --- the process
