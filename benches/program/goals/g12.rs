@@ -17,7 +17,8 @@ const CONNECTIONS: usize = 400;
 pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
     let seconds = if bench.options.quick { 1.5 } else { 4.0 };
     let party = Party::intermediary(Bits::Rsa2048);
-    let server = Server::start(&bench.server, &party, &[])?;
+    // All clients have one address here.
+    let server = Server::start(&bench.server, &party, &["limits.connections_per_peer=1000"])?;
     let sender = letters::sender(&party.cipher);
     let file = bench.folder.path().join("letters");
     let accepted = || -> Result<f64> {

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConnection, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -143,6 +143,42 @@ async fn slow_handshake_is_closed() {
     client.send_bytes(&[0x16, 0x03, 0x01]).await;
     assert!(client.rest().await.is_empty());
     server.until_metric("rohrpost_tls_handshakes_failed_total", 1.0).await;
+}
+
+/// The work of a handshake waits for a turn; who stops in the middle of one must not keep it.
+#[tokio::test]
+async fn unfinished_handshakes_hold_up_nobody() {
+    let server = Setup::default().start_on(https(ClientCertificates::Ignored)).await;
+    let mut unfinished = Vec::new();
+    for _ in 0..32 {
+        let mut client = server.connect().await;
+        client.send_bytes(&client_hello()).await;
+        // The server has done its part and waits for ours.
+        let mut first = [0];
+        tokio::io::AsyncReadExt::read_exact(&mut client.stream, &mut first).await.unwrap();
+        assert_eq!(first, [0x16], "a handshake record");
+        unfinished.push(client);
+    }
+    for _ in 0..8 {
+        let mut silent = server.connect().await;
+        silent.send_bytes(&client_hello()[..20]).await;
+        unfinished.push(silent);
+    }
+    assert!(post(&server, None).await);
+    drop(unfinished);
+}
+
+/// The first bytes of a client.
+fn client_hello() -> Vec<u8> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut hello = Vec::new();
+    ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut hello).unwrap();
+    hello
 }
 
 #[tokio::test]
