@@ -28,7 +28,7 @@ pub(crate) fn write(options: &Options, lines: &[Line]) -> Result<()> {
     put(&options.json, &format!("{run:#}\n"))?;
     append(&options.history, &run)?;
     let history = history(&options.history)?;
-    let folder = options.history.parent().unwrap_or(Path::new(".")).join("plots");
+    let folder = options.history.parent().unwrap_or_else(|| Path::new(".")).join("plots");
     for goal in &GOALS {
         if let Some(svg) = plot::svg(goal.name, goal.title, &history) {
             put(&folder.join(format!("{}.svg", goal.name)), &svg)?;

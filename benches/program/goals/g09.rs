@@ -1,6 +1,8 @@
 //! Does a commit cost more when much is stored? The store alone, deliveries of 10 KB in batches of 32, in a store that holds
 //! 10^3 deliveries and in one that holds 10^6, in turn.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -16,13 +18,15 @@ const BATCH: u64 = 32;
 /// Batches in each store per round.
 const BATCHES: u64 = 12;
 const FILLERS: usize = 64;
+/// Deliveries made at a time while a store is filled.
+const STEP: usize = 50_000;
 
 /// A store with many deliveries.
 pub(super) struct Filled {
     pub(super) store: SqliteStore,
     pub(super) stored: u64,
     next: u64,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// Few, many, and in the long profile very many.
@@ -38,9 +42,9 @@ impl Bench {
         if self.stores.is_none() {
             let many = if self.options.quick { 50_000 } else { 1_000_000 };
             self.stores = Some(Stores {
-                few: Filled::new(self, 1_000)?,
-                many: Filled::new(self, many)?,
-                very_many: if self.options.nightly { Some(Filled::new(self, 10_000_000)?) } else { None },
+                few: Filled::fresh(self, 1_000)?,
+                many: Filled::kept(many)?,
+                very_many: if self.options.nightly { Some(Filled::kept(10_000_000)?) } else { None },
             });
         }
         Ok(self.stores.as_mut().expect("it was just filled"))
@@ -77,17 +81,37 @@ fn compare(rounds: usize, few: &mut Filled, many: &mut Filled, bar: f64) -> Line
 }
 
 impl Filled {
-    fn new(bench: &Bench, count: u64) -> Result<Self> {
+    /// A fresh one.
+    fn fresh(bench: &Bench, count: u64) -> Result<Self> {
         let folder = tempfile::tempdir_in(bench.folder.path())?;
-        let store = store(folder.path());
-        let began = Instant::now();
-        const STEP: u64 = 50_000;
-        for start in (0..count).step_by(usize::try_from(STEP)?) {
-            let all: Vec<_> = (start..count.min(start + STEP)).map(small_delivery).collect();
-            spread(FILLERS, all, |delivery| store.accept(delivery).expect("the store accepts"));
+        let filled = Self::in_folder(folder.path(), count);
+        Ok(Self { _folder: Some(folder), ..filled })
+    }
+
+    /// One that is kept for the next run, because filling it takes its time. What was measured in it stays in it; when that has
+    /// become too much it is made anew.
+    fn kept(count: u64) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/bench/stores/{count}"));
+        let filled = Self::in_folder(&folder, count);
+        if filled.next < count + count / 10 {
+            return Ok(filled);
         }
-        eprintln!("  stored {count} deliveries in {:.0} s", began.elapsed().as_secs_f64());
-        Ok(Self { store, stored: count, next: count, _folder: folder })
+        drop(filled);
+        fs::remove_dir_all(&folder)?;
+        Ok(Self::in_folder(&folder, count))
+    }
+
+    fn in_folder(folder: &Path, count: u64) -> Self {
+        let store = store(folder);
+        // Each delivery has one entry in the log, and nothing else has.
+        let found = store.stats().expect("the store has figures").log_size;
+        let began = Instant::now();
+        for start in (found..count).step_by(STEP) {
+            let all: Vec<_> = (start..count.min(start + STEP as u64)).map(small_delivery).collect();
+            spread(FILLERS, all, |delivery| store.accept(delivery).expect("the store accepts"));
+            eprintln!("  {start} of {count} deliveries stored, {:.0} s", began.elapsed().as_secs_f64());
+        }
+        Self { store, stored: count, next: found.max(count), _folder: None }
     }
 
     /// CPU seconds of this process for so many batches.

@@ -15,7 +15,7 @@ use crate::server::Server;
 const CONNECTIONS: usize = 400;
 
 pub(super) fn measure(bench: &mut Bench) -> Result<Vec<Line>> {
-    let seconds = if bench.options.quick { 1.5 } else { 4.0 };
+    let seconds = if bench.options.quick { 1.5 } else { 3.0 };
     let party = Party::intermediary(Bits::Rsa2048);
     // All clients have one address here.
     let server = Server::start(&bench.server, &party, &["limits.connections_per_peer=1000"])?;
