@@ -360,6 +360,29 @@ fn a_start_that_cannot_be_counted_is_none() {
     }
 }
 
+/// A spool on another file system is copied; a crash in the midst of that leaves nothing that no start removes.
+#[test]
+fn a_spool_elsewhere_is_copied_and_leaves_nothing() {
+    let start = prepared(1);
+    for nth in 0.. {
+        let disk = start.copy(nth);
+        disk.set_spools_elsewhere();
+        let store = open(&disk).unwrap();
+        disk.fail(nth, Fault::Kill);
+        let mut known = Known::default();
+        known.note("large-spool", &accept(&store, "large-spool"), !disk.is_stopped());
+        if disk.spare() {
+            assert!(known.stored.contains("large-spool"));
+            break;
+        }
+        drop(store);
+        disk.restart();
+        let log = tempfile::tempdir().unwrap();
+        check(&disk, &known, log.path()).unwrap();
+        assert_eq!(disk.files_below(&Path::new(DIRECTORY).join("incoming")), Vec::<String>::new());
+    }
+}
+
 /// Two callers whose changes share a transaction.
 struct Both(Barrier);
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rohrpost_osci::source::ReadAt;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{PathPersistError, TempPath};
 
 /// What a store stands on.
 #[derive(Clone)]
@@ -82,12 +82,11 @@ pub trait Disk: Send + Sync {
     /// As the operating system; a part of the file may be left then.
     fn write_file(&self, path: &Path, content: &mut dyn Read) -> io::Result<()>;
 
-    /// Gives a spool file, whose bytes were synced, another name. If it lies on another file system, it is copied and the copy's
-    /// bytes synced.
+    /// Gives a spool file, whose bytes were synced, another name.
     ///
     /// # Errors
-    /// As the operating system; nothing is left then.
-    fn adopt(&self, spool: TempPath, path: &Path) -> io::Result<()>;
+    /// As the operating system, with the spool file; `CrossesDevices` if that lies on another file system.
+    fn adopt(&self, spool: TempPath, path: &Path) -> Result<(), PathPersistError>;
 
     /// Opens a file for reading.
     ///
@@ -154,18 +153,8 @@ impl Disk for SystemDisk {
         io::copy(content, &mut private().create_new(true).open(path)?).map(drop)
     }
 
-    fn adopt(&self, spool: TempPath, path: &Path) -> io::Result<()> {
-        match spool.persist(path) {
-            Ok(()) => Ok(()),
-            Err(failed) if failed.error.kind() == io::ErrorKind::CrossesDevices => {
-                let folder = path.parent().unwrap_or(path);
-                let mut copy = NamedTempFile::new_in(folder)?;
-                io::copy(&mut File::open(&failed.path)?, &mut copy)?;
-                copy.as_file().sync_all()?;
-                copy.persist(path).map(drop).map_err(|failed| failed.error)
-            }
-            Err(failed) => Err(failed.error),
-        }
+    fn adopt(&self, spool: TempPath, path: &Path) -> Result<(), PathPersistError> {
+        spool.persist(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadAt>> {

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use rohrpost_osci::source::ReadAt;
 use rohrpost_store::disk::{Disk, DiskLock, Entry, Pace, Platform};
-use tempfile::TempPath;
+use tempfile::{PathPersistError, TempPath};
 
 pub use fault::{Fault, FaultCounts};
 use names::Node;
@@ -129,6 +129,11 @@ impl SimulatedDisk {
         let result = work();
         self.0.lock().quiet = before;
         result
+    }
+
+    /// Spool files are on another file system from now on.
+    pub fn set_spools_elsewhere(&self) {
+        self.0.lock().spools_elsewhere = true;
     }
 
     /// Operations so far.
@@ -227,9 +232,9 @@ impl Disk for Mounted {
             .try_for_each(|(at, piece)| state.write(self.boot, number, at * 8 * 1024, piece))
     }
 
-    fn adopt(&self, spool: TempPath, path: &Path) -> io::Result<()> {
-        let bytes = fs::read(&spool)?;
-        self.disk.lock().adopt(self.boot, &spool, path, bytes)
+    fn adopt(&self, spool: TempPath, path: &Path) -> Result<(), PathPersistError> {
+        let adopted = fs::read(&spool).and_then(|bytes| self.disk.lock().adopt(self.boot, &spool, path, bytes));
+        adopted.map_err(|error| PathPersistError { error, path: spool })
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadAt>> {

@@ -19,6 +19,7 @@ pub(super) struct State {
     next_file: u64,
     /// Spool files elsewhere whose bytes were synced.
     spools: BTreeSet<PathBuf>,
+    pub(super) spools_elsewhere: bool,
     /// Lock files that somebody holds.
     pub(super) held: BTreeSet<PathBuf>,
     /// Locks and shared memory of databases.
@@ -54,6 +55,7 @@ impl State {
             files: BTreeMap::new(),
             next_file: 0,
             spools: BTreeSet::new(),
+            spools_elsewhere: false,
             held: BTreeSet::new(),
             databases: BTreeMap::new(),
             next_handle: 0,
@@ -204,6 +206,10 @@ impl State {
     }
 
     pub(super) fn adopt(&mut self, boot: u64, spool: &Path, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+        self.alive(boot)?;
+        if self.spools_elsewhere {
+            return Err(ErrorKind::CrossesDevices.into());
+        }
         if self.whole(boot, Op::Name)? {
             let contents = if self.spools.remove(spool) {
                 Contents::durable(bytes)

@@ -1,8 +1,8 @@
 //! Bodies that are files: `bodies/<2 hex>/<16 hex>`, made durable before any row mentions them.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,7 +101,7 @@ impl Bodies {
     pub(super) fn place(&self, source: BodySource) -> Result<Placed, StorageError> {
         match source {
             BodySource::Inline(bytes) if bytes.len() as u64 <= self.max_inline => Ok(Placed::Row(bytes)),
-            BodySource::Inline(bytes) => self.write(&bytes),
+            BodySource::Inline(bytes) => self.write(&mut bytes.as_slice(), bytes.len() as u64),
             BodySource::File(path) => {
                 let length = fs::metadata(&path).map_err(|error| StorageError::io(&path, error))?.len();
                 if length > self.max_inline {
@@ -166,17 +166,24 @@ impl Bodies {
         if planted("body-not-renamed") {
             return Ok(Placed::File { name, bytes });
         }
-        self.disk.adopt(spool, &target).map_err(|error| StorageError::io(&target, error))?;
-        self.named(name, &target, bytes)
+        match self.disk.adopt(spool, &target) {
+            Ok(()) => self.named(name, &target, bytes),
+            // Copying is all that is left.
+            Err(failed) if failed.error.kind() == io::ErrorKind::CrossesDevices => {
+                let mut spool = File::open(&failed.path).map_err(|error| StorageError::io(&failed.path, error))?;
+                self.write(&mut spool, bytes)
+            }
+            Err(failed) => Err(StorageError::io(&target, failed.error)),
+        }
     }
 
-    /// Makes a durable file of bytes in memory.
-    fn write(&self, content: &[u8]) -> Result<Placed, StorageError> {
+    /// Makes a durable file of what is not one on this disk.
+    fn write(&self, content: &mut dyn Read, bytes: u64) -> Result<Placed, StorageError> {
         let (name, target) = self.next_name();
         let path = self.incoming.join(&name);
         let disk = &self.disk;
         let written = disk
-            .write_file(&path, &mut io::Cursor::new(content))
+            .write_file(&path, content)
             .and_then(|()| disk.sync_file(&path))
             .and_then(|()| disk.rename(&path, &target));
         if let Err(error) = written {
@@ -184,7 +191,7 @@ impl Bodies {
             let _ = disk.remove(&path);
             return Err(StorageError::io(&path, error));
         }
-        self.named(name, &target, content.len() as u64)
+        self.named(name, &target, bytes)
     }
 
     /// The file has its final name: makes that durable.
