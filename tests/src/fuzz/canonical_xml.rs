@@ -59,8 +59,10 @@ fn without_comments(text: &str) -> String {
     let mut rest = text;
     while let Some(start) = rest.find("<!--") {
         out.push_str(&rest[..start]);
-        let length = rest[start..].find("-->").expect("comments end");
-        rest = &rest[start + length + "-->".len()..];
+        // A comment may begin with `>`.
+        let comment = &rest[start + "<!--".len()..];
+        let (_, behind) = comment.split_once("-->").expect("comments end");
+        rest = behind;
         if out.is_empty() {
             rest = rest.strip_prefix('\n').expect("a line for each comment before the element");
         }
