@@ -49,7 +49,9 @@ pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its own path");
-        let profile_dir = test.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_owned();
+        let folder = test.parent().expect("target/<profile>/deps/<test>, or target/<profile>/<program>");
+        let profile_dir =
+            if folder.ends_with("deps") { folder.parent().expect("it has one") } else { folder }.to_owned();
         let release = profile_dir.ends_with("release");
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--locked", "--offline", "--package", "rohrpost"]).current_dir(root());
