@@ -17,9 +17,6 @@ use crate::{BlockCipher, DecryptionFailed, Random, SessionKey, constant_time_eq}
 
 const TAG: usize = 16;
 
-/// How much is read at first: making and wiping a whole buffer costs more than decrypting a small message.
-const FIRST_CHUNK: usize = 16 * 1024;
-
 /// The counter has 32 bits and two of its values are taken: 2^36 - 32 bytes.
 const MAX_LEN: u64 = (u32::MAX as u64 - 1) * BLOCK as u64;
 
@@ -36,7 +33,7 @@ pub(super) fn open<R: Read, W: Write>(
     }
     let mut state = Gcm::new(key, iv).ok_or(DecryptionFailed)?;
     // The last 16 bytes may be the tag, so they stay behind until more arrives.
-    let mut buffer = Zeroizing::new(vec![0; FIRST_CHUNK + TAG]);
+    let mut buffer = Zeroizing::new(vec![0; CHUNK + TAG]);
     let mut held = 0;
     loop {
         held += read_full(&mut input, &mut buffer[held..])?;
@@ -49,11 +46,6 @@ pub(super) fn open<R: Read, W: Write>(
         if ends {
             break;
         }
-        if buffer.len() < CHUNK + TAG {
-            let mut larger = Zeroizing::new(vec![0; CHUNK + TAG]);
-            larger[..TAG].copy_from_slice(&buffer[..TAG]);
-            buffer = larger;
-        }
     }
     let length = state.length;
     if !constant_time_eq(&state.tag(), &buffer[..TAG]) {
@@ -65,7 +57,7 @@ pub(super) fn open<R: Read, W: Write>(
 /// Encrypts what is written to it as `IV ‖ ciphertext ‖ tag`.
 ///
 /// The initialisation vector is random and goes out at once. Without [`finish`](Self::finish) there is no tag and
-/// nobody can open the result. Memory: one buffer of 64 KiB. After an error it is of no use any more.
+/// nobody can open the result. Memory: one buffer of 16 KiB. After an error it is of no use any more.
 #[must_use = "without `finish` the output has no authentication tag"]
 pub struct Sealer<W: Write> {
     state: Gcm,
