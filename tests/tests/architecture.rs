@@ -65,6 +65,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("tokio", &["client", "gateway", "cli"]),
     ("prometheus-client", &["gateway"]),
     ("mimalloc", &["cli"]),
+    ("zeroizing-alloc", &["cli"]),
     ("clap*", &["cli"]),
     ("anyhow", &["cli"]),
     ("toml", &["crypto", "cli"]),
