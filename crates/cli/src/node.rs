@@ -16,7 +16,7 @@ use rohrpost_gateway::{
     Reply, RequestContext, Running, Shutdown,
 };
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
-use rohrpost_pipeline::gate::{Gate, GateFigures, Waits};
+use rohrpost_pipeline::gate::{Gate, GateFigures, TURN_BYTES, Waits};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pki::{Certificate, Inspector};
 use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store};
@@ -49,7 +49,7 @@ impl Node {
         let secret = secret_or_new(&config.data_directory.join(MESSAGE_ID_KEY))?;
         let inspector =
             Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
-        let gate = Arc::new(Gate::new(config.private_key_turns));
+        let gate = Arc::new(Gate::new(config.processor_turns));
         let parts = Parts {
             keys: config.keys.behind(&gate),
             message_ids: Arc::new(TokenAuthority::new(*secret, config.message_id_lifetime)),
@@ -179,7 +179,10 @@ struct Adapter {
 impl Handler for Adapter {
     fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
         let context = Context { now: context.now, correlation_id: context.correlation_id.to_string() };
-        let handled = self.intermediary.handle(request, &context);
+        let handled = match request.len() <= TURN_BYTES {
+            true => self.gate.pass(|| self.intermediary.handle(request, &context)),
+            false => self.intermediary.handle(request, &context),
+        };
         let result = match handled.outcome {
             intermediary::Outcome::Executed => OrderResult::Accepted,
             intermediary::Outcome::Refused => OrderResult::Refused,
@@ -226,7 +229,7 @@ impl Figures for Adapter {
             help,
             value: FigureValue::Gauge(*expiry),
         }));
-        figures.extend(key_figures(self.gate.figures()));
+        figures.extend(gate_figures(self.gate.figures()));
         if let Ok(stats) = self.intermediary.store().stats() {
             figures.extend([
                 gauge("deliveries_waiting", "Deliveries not yet received", stats.waiting),
@@ -258,19 +261,19 @@ fn expiries(config: &Config) -> Vec<(&'static str, &'static str, f64)> {
     all.into_iter().filter_map(|(name, help, expiry)| Some((name, help, expiry?))).collect()
 }
 
-/// The queue for private-key operations.
+/// The queue for turns at the processor.
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats; queues are short")]
-fn key_figures(GateFigures { turns, busy, waiting, waits, .. }: GateFigures) -> [Figure; 4] {
+fn gate_figures(GateFigures { turns, busy, waiting, waits, .. }: GateFigures) -> [Figure; 4] {
     let gauge = |name, help, value: usize| Figure { name, help, value: FigureValue::Gauge(value as f64) };
     let bounds = Waits::BOUNDS.iter().map(|micros| f64::from(*micros) / 1e6).chain([f64::INFINITY]);
     let buckets = bounds.zip(waits.counts).collect();
     [
-        gauge("private_key_limit", "Private-key operations at a time", turns),
-        gauge("private_key_running", "Private-key operations going on", busy),
-        gauge("private_key_waiting", "Private-key operations waiting for their turn", waiting),
+        gauge("processor_limit", "Turns at the processor at a time", turns),
+        gauge("processor_running", "Turns at the processor going on", busy),
+        gauge("processor_waiting", "Orders and private-key operations waiting for a turn at the processor", waiting),
         Figure {
-            name: "private_key_wait_seconds",
-            help: "Time private-key operations waited for their turn",
+            name: "processor_wait_seconds",
+            help: "Time waited for a turn at the processor",
             value: FigureValue::Histogram { buckets, sum: waits.total.as_secs_f64() },
         },
     ]

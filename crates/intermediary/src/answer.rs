@@ -21,6 +21,7 @@ use rohrpost_osci::message::{
 };
 use rohrpost_osci::mime::Part;
 use rohrpost_osci::source::ReadAt;
+use rohrpost_pipeline::gate::{TURN_BYTES, leave};
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_planted::planted;
@@ -92,14 +93,16 @@ fn build(
     let signer_id = header.intermediary.as_ref().and_then(|own| own.signature.as_ref()).map(|entry| entry.id.clone());
     let executed = feedback.is_executed();
     let codes = feedback.entries().iter().filter_map(|entry| entry.code.known()).map(Code::number).collect();
-    let handed_out = match &done.hand_out {
-        HandOut::Delivery(delivery) => Some(delivery.card.message_id.clone()),
-        _ => None,
+    let (handed_out, bytes) = match &done.hand_out {
+        HandOut::Delivery(delivery) => (Some(delivery.card.message_id.clone()), delivery.body.len()),
+        _ => (None, 0),
     };
     let outgoing = compose(&received.request, header, feedback, done.hand_out, now)?;
-    let answer = intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref())?;
+    let write = || intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref());
+    // What is large streams past those that take turns.
+    let answer = if bytes > TURN_BYTES { leave(write) } else { write() }?;
     if let Some(id) = handed_out {
-        intermediary.parts.store.mark_forwarded(&id, now).map_err(Stop::internal)?;
+        leave(|| intermediary.parts.store.mark_forwarded(&id, now)).map_err(Stop::internal)?;
         if planted("received-at-hand-out") {
             intermediary.parts.store.mark_received(std::slice::from_ref(&id), now).map_err(Stop::internal)?;
         }

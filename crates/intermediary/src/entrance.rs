@@ -1,13 +1,14 @@
 //! How a request enters: it opens a dialog, goes on in one, or stands alone. What it enters with decides for whom the answer
 //! is sealed and how its control block looks (OSCI-Transport 1.2, dialogs).
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 
 use rohrpost_osci::dialog::{self, Client, ControlBlock, Fresh, Implicit, IntermediaryDialog, Turn, answer_implicit};
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::ids::{Challenge, ConversationId};
 use rohrpost_osci::message::Request;
+use rohrpost_pipeline::gate::leave;
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_planted::planted;
 use rohrpost_store::Store;
@@ -80,7 +81,7 @@ impl Intermediary {
         };
         let unknown = || Stop::new(Code::DialogViolated, "the conversation is unknown or expired");
         let shared = slot.insert(self.dialogs.find(conversation, now).ok_or_else(unknown)?);
-        let mut open = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(shared);
         let turn = open
             .dialog
             .check(request.message_type(), control, encrypted, &self.settings.tolerance)
@@ -142,10 +143,10 @@ impl Entrance<'_> {
         let Self::Within { open, turn } = self else { return Ok(()) };
         if planted("acknowledgement-forgotten-before-stored") {
             let acknowledged = open.dialog.take_acknowledged(*turn);
-            return store.mark_received(&acknowledged, now).map(drop).map_err(Stop::internal);
+            return leave(|| store.mark_received(&acknowledged, now)).map(drop).map_err(Stop::internal);
         }
         if !open.dialog.handed_out().is_empty() {
-            store.mark_received(open.dialog.handed_out(), now).map_err(Stop::internal)?;
+            leave(|| store.mark_received(open.dialog.handed_out(), now)).map_err(Stop::internal)?;
         }
         // Only now: if the store fails, the next request acknowledges.
         open.dialog.take_acknowledged(*turn);
@@ -160,6 +161,15 @@ impl Entrance<'_> {
             }
             Self::Within { open, .. } => open.dialog.answer(challenge),
         }
+    }
+}
+
+/// The dialog for ourselves. Whoever has it may be waiting for a turn, so nobody waits for it with one.
+fn lock(shared: &SharedDialog) -> MutexGuard<'_, OpenDialog> {
+    match shared.try_lock() {
+        Ok(open) => open,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => leave(|| shared.lock().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 

@@ -1,12 +1,14 @@
-//! Turns for private-key operations, first come, first served.
+//! Turns at the processor, first come, first served.
 //!
-//! Many orders are worked on at a time, so that they can wait for the disk together; but each needs the processor for its
-//! private-key operations, the dearest work there is, and there are only so many cores. Without turns all of them would be
-//! half done at the same time: everybody late, and no core left for whoever writes to the disk.
+//! Many orders are worked on at a time, so that they can wait for the disk together; but there are only so many cores, and the
+//! private-key operations of an order are the dearest work there is. Without turns all orders would be half done at the same
+//! time: everybody late, what they work with pushed out of the caches by the others, and no core left for whoever writes to the
+//! disk.
 //!
-//! Only key operations wait here. They are short and of equal length, and nobody holds a turn while waiting for something
-//! else; large messages stream past.
+//! An order with a small message is worked on within one turn, which it [leaves](leave) where it waits for something else than
+//! the processor, and of a large one only the key operations. So turns are short, and large messages stream past.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -18,6 +20,9 @@ use std::time::{Duration, Instant};
 use rohrpost_crypto::{
     DecryptionFailed, Decryptor, KeyTransport, PublicKey, SessionKey, SignatureAlgorithm, Signer, SigningFailed,
 };
+
+/// Messages up to so many bytes are worked on within one turn.
+pub const TURN_BYTES: u64 = 256 * 1024;
 
 /// Lets so many threads at a time through, in the order in which they came.
 pub struct Gate {
@@ -79,11 +84,12 @@ impl Gate {
         Self { turns, state: Mutex::new(State { free: turns, queue: VecDeque::new(), waits: Waits::default() }) }
     }
 
-    /// Does `work` when its turn has come. Blocks until then.
-    ///
-    /// `work` must not come back to the same gate.
-    pub fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _turn = self.turn();
+    /// Does `work` when its turn has come. Blocks until then. A thread that has a turn of this gate already goes on with it.
+    pub fn pass<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
+        if HELD.with_borrow(|held| held.as_ref().is_some_and(|gate| Arc::ptr_eq(gate, self))) {
+            return work();
+        }
+        let _holding = Holding::new(Arc::clone(self));
         work()
     }
 
@@ -98,13 +104,13 @@ impl Gate {
         }
     }
 
-    fn turn(&self) -> Turn<'_> {
+    fn take_turn(&self) {
         let place = {
             let mut state = self.lock();
             if state.free > 0 {
                 state.free -= 1;
                 state.waits.add(Duration::ZERO);
-                return Turn(self);
+                return;
             }
             let place = Arc::new(Place { thread: thread::current(), granted: AtomicBool::new(false) });
             state.queue.push_back(Arc::clone(&place));
@@ -115,7 +121,18 @@ impl Gate {
             thread::park();
         }
         self.lock().waits.add(came.elapsed());
-        Turn(self)
+    }
+
+    /// Hands a turn to the next in the queue.
+    fn give_back(&self) {
+        let mut state = self.lock();
+        let Some(next) = state.queue.pop_front() else {
+            state.free += 1;
+            return;
+        };
+        drop(state);
+        next.granted.store(true, Ordering::Release);
+        next.thread.unpark();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -130,19 +147,38 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The right to work, handed to the next in the queue on drop.
-struct Turn<'a>(&'a Gate);
+/// Does `work`, which waits for something else than the processor, without the turn this thread may have: others go on
+/// meanwhile. Afterwards it waits for a turn again.
+pub fn leave<T>(work: impl FnOnce() -> T) -> T {
+    let Some(gate) = HELD.take() else { return work() };
+    gate.give_back();
+    // If `work` panics, there is no turn to give back.
+    let done = work();
+    gate.take_turn();
+    HELD.set(Some(gate));
+    done
+}
 
-impl Drop for Turn<'_> {
+thread_local! {
+    /// The gate this thread has a turn of.
+    static HELD: RefCell<Option<Arc<Gate>>> = const { RefCell::new(None) };
+}
+
+/// This thread's turn, unless it [left](leave), and what it held before.
+struct Holding(Option<Arc<Gate>>);
+
+impl Holding {
+    fn new(gate: Arc<Gate>) -> Self {
+        gate.take_turn();
+        Self(HELD.replace(Some(gate)))
+    }
+}
+
+impl Drop for Holding {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        let Some(next) = state.queue.pop_front() else {
-            state.free += 1;
-            return;
-        };
-        drop(state);
-        next.granted.store(true, Ordering::Release);
-        next.thread.unpark();
+        if let Some(gate) = HELD.replace(self.0.take()) {
+            gate.give_back();
+        }
     }
 }
 
@@ -190,8 +226,8 @@ mod tests {
 
     use super::*;
 
-    fn gate(turns: usize) -> Gate {
-        Gate::new(NonZeroUsize::new(turns).unwrap())
+    fn gate(turns: usize) -> Arc<Gate> {
+        Arc::new(Gate::new(NonZeroUsize::new(turns).unwrap()))
     }
 
     fn until_waiting(gate: &Gate, count: usize) {
@@ -205,13 +241,13 @@ mod tests {
         let gate = gate(1);
         let order = Mutex::new(Vec::new());
         thread::scope(|scope| {
-            let first = gate.turn();
+            gate.take_turn();
             for number in 0..20 {
                 let (gate, order) = (&gate, &order);
                 scope.spawn(move || gate.pass(|| order.lock().unwrap().push(number)));
                 until_waiting(gate, number + 1);
             }
-            drop(first);
+            gate.give_back();
         });
         assert_eq!(order.into_inner().unwrap(), (0..20).collect::<Vec<_>>());
     }
@@ -240,15 +276,48 @@ mod tests {
         assert_eq!((figures.busy, figures.waiting), (0, 0));
         assert_eq!(figures.waits.counts.iter().sum::<u64>(), 24);
 
-        let held: Vec<_> = (0..3).map(|_| gate.turn()).collect();
+        (0..3).for_each(|_| gate.take_turn());
         assert_eq!(gate.figures().busy, 3, "all three without waiting");
-        drop(held);
     }
 
     #[test]
     fn a_panic_gives_the_turn_back() {
         let gate = gate(1);
         assert!(catch_unwind(AssertUnwindSafe(|| gate.pass(|| panic!("as a test")))).is_err());
+        assert_eq!(gate.pass(|| gate.figures().busy), 1);
+    }
+
+    #[test]
+    fn who_has_a_turn_needs_no_other() {
+        let (one, other) = (gate(1), gate(1));
+        let inside = one.pass(|| one.pass(|| other.pass(|| one.figures().busy + other.figures().busy)));
+        assert_eq!(inside, 2);
+        assert_eq!((one.figures().busy, other.figures().busy), (0, 0));
+    }
+
+    #[test]
+    fn others_go_on_while_somebody_waits_for_something_else() {
+        let gate = gate(1);
+        let (passed, passes) = channel();
+        gate.pass(|| {
+            leave(|| {
+                thread::scope(|scope| {
+                    scope.spawn(|| gate.pass(|| passed.send(()).unwrap()));
+                    passes.recv().unwrap();
+                });
+                leave(|| assert_eq!(gate.figures().busy, 0, "there is nothing more to leave"));
+            });
+            assert_eq!(gate.figures().busy, 1, "it has come back");
+        });
+        assert_eq!(gate.figures().busy, 0);
+    }
+
+    #[test]
+    fn a_panic_outside_gives_nothing_back_twice() {
+        let gate = gate(1);
+        let panicked = catch_unwind(AssertUnwindSafe(|| gate.pass(|| leave(|| panic!("as a test")))));
+        assert!(panicked.is_err());
+        assert_eq!(gate.figures().busy, 0);
         assert_eq!(gate.pass(|| gate.figures().busy), 1);
     }
 

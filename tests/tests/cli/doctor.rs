@@ -199,11 +199,11 @@ fn a_disk_that_is_full_or_no_disk() {
 #[test]
 fn more_than_the_machine_has() {
     let site = Site::new();
-    let sets = ["limits.connections=100000000", "limits.private_key_operations=100000"];
+    let sets = ["limits.connections=100000000", "limits.processor_turns=100000"];
     let report = site.examined(&sets);
     report.assert("limits.files", "warning", "LimitNOFILE");
     report.assert("limits.memory", "warning", "limits.connections");
-    report.assert("limits.private_key_operations", "warning", "cores");
+    report.assert("limits.processor_turns", "warning", "cores");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     pub(crate) retention_interval: Duration,
     pub(crate) gateway: gateway::Config,
-    pub(crate) private_key_turns: NonZeroUsize,
+    pub(crate) processor_turns: NonZeroUsize,
     pub(crate) log_json: bool,
     pub(crate) log_level: String,
 }
@@ -97,7 +97,7 @@ impl Config {
             },
             retention_interval: Duration::from_secs(60 * u64::from(raw.retention.interval_minutes.max(1))),
             gateway: gateway_config(raw, base)?,
-            private_key_turns: private_key_turns(raw),
+            processor_turns: processor_turns(raw),
             log_json: log_json(raw)?,
             log_level: raw.log.level.clone(),
             message_id_lifetime,
@@ -282,8 +282,8 @@ fn gateway_config(raw: &RawConfig, base: &Path) -> Result<gateway::Config> {
 }
 
 /// As many as configured, or as there are cores.
-fn private_key_turns(raw: &RawConfig) -> NonZeroUsize {
-    NonZeroUsize::new(raw.limits.private_key_operations)
+fn processor_turns(raw: &RawConfig) -> NonZeroUsize {
+    NonZeroUsize::new(raw.limits.processor_turns)
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN)
 }

@@ -118,7 +118,7 @@ pub(crate) struct Limits {
     pub(crate) concurrent_orders: usize,
     pub(crate) waiting_orders: usize,
     pub(crate) waiting_orders_per_client: usize,
-    pub(crate) private_key_operations: usize,
+    pub(crate) processor_turns: usize,
     pub(crate) spool_memory_bytes: usize,
 }
 

@@ -13,6 +13,7 @@ use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::StoreDelivery;
 use rohrpost_osci::mime::{Encoding, Part};
+use rohrpost_pipeline::gate::leave;
 use rohrpost_pipeline::open::Opened;
 use rohrpost_pipeline::spool::SpoolParts;
 use rohrpost_pipeline::verify::SignatureState;
@@ -41,7 +42,7 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
         tracing::debug!("a delivery whose header no client would read is not accepted");
         return Ok(Done::refused(Code::OrderFailed));
     }
-    match parts.store.accept(delivery) {
+    match leave(|| parts.store.accept(delivery)) {
         Ok(()) => {}
         Err(AcceptError::MessageIdUsed) => return Ok(Done::refused(Code::MessageIdIllegal)),
         Err(AcceptError::MailboxFull { .. }) => return Ok(Done::refused(Code::OrderFailed)),

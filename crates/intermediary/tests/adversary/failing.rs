@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
@@ -18,11 +18,13 @@ pub(crate) struct Failing {
     store: Arc<SqliteStore>,
     fails: AtomicBool,
     fails_to_accept: AtomicBool,
+    before_accepting: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Failing {
     pub(crate) fn new(store: Arc<SqliteStore>) -> Arc<Self> {
-        Arc::new(Self { store, fails: AtomicBool::new(false), fails_to_accept: AtomicBool::new(false) })
+        let (fails, fails_to_accept) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { store, fails, fails_to_accept, before_accepting: OnceLock::new() })
     }
 
     pub(crate) fn fails(&self, fails: bool) {
@@ -32,6 +34,11 @@ impl Failing {
     /// Takes no deliveries, but keeps entries of the log.
     pub(crate) fn fails_to_accept(&self, fails: bool) {
         self.fails_to_accept.store(fails, Ordering::Relaxed);
+    }
+
+    /// What happens before a delivery is taken.
+    pub(crate) fn before_accepting(&self, happens: impl Fn() + Send + Sync + 'static) {
+        assert!(self.before_accepting.set(Box::new(happens)).is_ok());
     }
 
     fn check(&self) -> Result<(), StorageError> {
@@ -45,6 +52,7 @@ impl Failing {
 
 impl Store for Failing {
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError> {
+        self.before_accepting.get().iter().for_each(|happens| happens());
         self.check()?;
         if self.fails_to_accept.load(Ordering::Relaxed) {
             return Err(Self::failure().into());

@@ -9,3 +9,4 @@ mod answers;
 mod der;
 mod failing;
 mod mailbox;
+mod turns;

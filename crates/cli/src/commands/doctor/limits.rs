@@ -62,15 +62,12 @@ pub(super) fn examine(raw: &RawConfig) -> Vec<Finding> {
         });
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let turns = limits.private_key_operations;
+    let turns = limits.processor_turns;
     if turns > 2 * cores {
         findings.push(
             Finding::warning(
-                "limits.private_key_operations",
-                text!(
-                    "{turns} Schlüsseloperationen zugleich auf {cores} Kernen",
-                    "{turns} key operations at a time on {cores} cores"
-                ),
+                "limits.processor_turns",
+                text!("{turns} Aufträge zugleich auf {cores} Kernen", "{turns} orders at a time on {cores} cores"),
             )
             .cause(text!("Alle dauern länger, keine wird früher fertig.", "All take longer, none ends sooner."))
             .remedy(text!("0 eintragen: so viele, wie es Kerne gibt.", "Give 0: as many as there are cores.")),
