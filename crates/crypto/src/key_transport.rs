@@ -122,7 +122,7 @@ impl OaepHash {
 
 /// Whether [`wrap_key`] takes the key.
 pub(crate) fn can_wrap(recipient: &PublicKey) -> bool {
-    recipient.rsa_spki().is_some_and(|spki| backend::PublicEncryptingKey::from_der(spki).is_ok())
+    recipient.encrypting().is_some()
 }
 
 /// Encrypts `session_key` for the holder of the RSA key.
@@ -132,8 +132,7 @@ pub(crate) fn can_wrap(recipient: &PublicKey) -> bool {
 /// [`KeyError::Mismatch`] if the key is not an RSA key of 2048 to 8192 bits or the pair of hashes is not supported;
 /// [`KeyError::Wrapping`] if the session key is too long for the RSA key.
 pub fn wrap_key(recipient: &PublicKey, transport: KeyTransport, session_key: &SessionKey) -> Result<Vec<u8>, KeyError> {
-    let key = backend::PublicEncryptingKey::from_der(recipient.rsa_spki().ok_or(KeyError::Mismatch("key transport"))?)
-        .map_err(|_| KeyError::Mismatch("key transport"))?;
+    let key = recipient.encrypting().ok_or(KeyError::Mismatch("key transport"))?.clone();
     let mut wrapped = vec![0; key.key_size_bytes()];
     let length = match (transport, transport.oaep()) {
         (KeyTransport::Rsa15, _) => backend::Pkcs1PublicEncryptingKey::new(key)

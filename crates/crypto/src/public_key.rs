@@ -1,4 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use aws_lc_rs::rsa::PublicEncryptingKey;
 
 use crate::{KeyError, SignatureAlgorithm, SignatureInvalid, X509SignatureAlgorithm, der, key_transport, verify};
 
@@ -88,6 +93,8 @@ pub struct PublicKey(Arc<Inner>);
 struct Inner {
     spki: Vec<u8>,
     key: Key,
+    /// The key as the backend encrypts with it, once that was asked for.
+    encrypting: OnceLock<Option<PublicEncryptingKey>>,
 }
 
 #[derive(Clone)]
@@ -139,7 +146,7 @@ impl PublicKey {
             ED25519 => Key::Ed25519(bits.try_into().map_err(|_| KeyError::Malformed("an Ed25519 key has 32 bytes"))?),
             _ => Key::Unsupported("neither RSA, elliptic curve nor Ed25519"),
         };
-        Ok(Self(Arc::new(Inner { spki: spki.to_vec(), key })))
+        Ok(Self(Arc::new(Inner { spki: spki.to_vec(), key, encrypting: OnceLock::new() })))
     }
 
     pub(crate) fn from_rsa_der(rsa_public_key: &[u8]) -> Result<Self, KeyError> {
@@ -238,12 +245,13 @@ impl PublicKey {
         key_transport::can_wrap(self)
     }
 
-    /// The encoded key if session keys may be wrapped with it.
-    pub(crate) fn rsa_spki(&self) -> Option<&[u8]> {
-        match &self.0.key {
-            Key::Rsa(key) if !key.pss_only => Some(&self.0.spki),
+    /// The key of the backend if session keys may be wrapped with it.
+    pub(crate) fn encrypting(&self) -> Option<&PublicEncryptingKey> {
+        let make = || match &self.0.key {
+            Key::Rsa(key) if !key.pss_only => PublicEncryptingKey::from_der(&self.0.spki).ok(),
             _ => None,
-        }
+        };
+        self.0.encrypting.get_or_init(make).as_ref()
     }
 }
 

@@ -11,7 +11,7 @@ use rohrpost_pipeline::gate::leave;
 use rohrpost_pipeline::open::{Opened, open};
 use rohrpost_pipeline::read::{Read, read};
 use rohrpost_pipeline::spool::Spool;
-use rohrpost_pipeline::verify::{SignatureState, Signer, Verified, verify};
+use rohrpost_pipeline::verify::{SignatureState, Signer, Verified, verify_with};
 use rohrpost_pki::Fingerprint;
 use rohrpost_planted::planted;
 use time::OffsetDateTime;
@@ -186,7 +186,8 @@ impl Intermediary {
     fn verify(&self, read: Read, entrance: &Entrance<'_>, now: OffsetDateTime) -> Verified {
         let remembered = entrance.remembered_signer();
         let signer = Signer::Client { remembered: remembered.as_deref() };
-        verify(read, signer, &self.parts.policy, now, &self.settings.envelope)
+        let certificate = |der: &[u8]| self.parts.inspector.certificate(der);
+        verify_with(read, signer, certificate, &self.parts.policy, now, &self.settings.envelope)
     }
 
     /// Executes the order, unless its signature forbids, and answers it.

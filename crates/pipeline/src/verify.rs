@@ -5,7 +5,7 @@ use rohrpost_osci::envelope::Limits;
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::signature::{self, Covered, MessageParts, TransportSignatureError};
-use rohrpost_pki::Certificate;
+use rohrpost_pki::{Certificate, CertificateError};
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -86,9 +86,21 @@ pub enum Signer<'a> {
 ///
 /// Every reference set, digest and value is checked by [`signature::check`]; here the certificate is found and the policy asked.
 pub fn verify(read: Read, signer: Signer<'_>, policy: &Policy, at: OffsetDateTime, limits: &Limits) -> Verified {
+    verify_with(read, signer, Certificate::from_der, policy, at, limits)
+}
+
+/// The same for whoever remembers certificates: `certificate` gives what [`Certificate::from_der`] does.
+pub fn verify_with(
+    read: Read,
+    signer: Signer<'_>,
+    certificate: impl Fn(&[u8]) -> Result<Certificate, CertificateError>,
+    policy: &Policy,
+    at: OffsetDateTime,
+    limits: &Limits,
+) -> Verified {
     let signature = match read.envelope().signature() {
         None => SignatureState::Absent,
-        Some(_) => match covered(&read, signer, policy, at, limits) {
+        Some(_) => match covered(&read, signer, certificate, policy, at, limits) {
             Ok((proof, signer)) => SignatureState::Covered { proof, signer: Box::new(signer) },
             Err(refusal) => SignatureState::Refused(refusal),
         },
@@ -99,12 +111,13 @@ pub fn verify(read: Read, signer: Signer<'_>, policy: &Policy, at: OffsetDateTim
 fn covered(
     read: &Read,
     signer: Signer<'_>,
+    certificate: impl Fn(&[u8]) -> Result<Certificate, CertificateError>,
     policy: &Policy,
     at: OffsetDateTime,
     limits: &Limits,
 ) -> Result<(Covered, Certificate), SignatureRefusal> {
     let der = certificate_of(read, signer)?;
-    let certificate = Certificate::from_der(&der).map_err(|_| SignatureRefusal::CertificateUnusable)?;
+    let certificate = certificate(&der).map_err(|_| SignatureRefusal::CertificateUnusable)?;
     let key = certificate.public_key().map_err(|_| SignatureRefusal::CertificateUnusable)?;
     if certificate.key_usage().is_some_and(|usage| !usage.allows_signature()) {
         return Err(SignatureRefusal::CertificateUnusable);

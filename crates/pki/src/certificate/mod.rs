@@ -3,6 +3,7 @@
 mod parse;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::key_usage::KeyUsage;
 ///
 /// Parsing is strict about the encoding (the whole input is one certificate of at most
 /// [`Certificate::MAX_LEN`] octets) and says nothing about trust: that is [`crate::inspect()`].
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Certificate(Arc<Parts>);
 
 impl Certificate {
@@ -128,7 +129,7 @@ impl Certificate {
     /// curve spelled out as explicit parameters, may be one or come back as
     /// [`KeyKind::Unsupported`](rohrpost_crypto::KeyKind::Unsupported).
     pub fn public_key(&self) -> Result<PublicKey, KeyError> {
-        PublicKey::from_spki_der(self.spki_der())
+        self.0.key.clone()
     }
 
     /// Whether the certificate is for this key, whatever way it is encoded.
@@ -181,6 +182,20 @@ impl Certificate {
 
     fn raw(&self, range: &Range<usize>) -> &[u8] {
         &self.0.der[range.clone()]
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.der() == other.der()
+    }
+}
+
+impl Eq for Certificate {}
+
+impl Hash for Certificate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint().hash(state);
     }
 }
 

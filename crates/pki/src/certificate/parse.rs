@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use rohrpost_crypto::{KeyError, PublicKey};
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
@@ -15,8 +16,7 @@ use crate::fingerprint::Fingerprint;
 use crate::key_usage::KeyUsage;
 use crate::{der, name};
 
-/// What is kept of a certificate.
-#[derive(PartialEq, Eq, Hash)]
+/// What is kept of a certificate. All of it follows from `der`.
 pub(super) struct Parts {
     pub(super) der: Box<[u8]>,
     pub(super) fingerprint: Fingerprint,
@@ -31,11 +31,11 @@ pub(super) struct Parts {
     pub(super) subject_key_id: Option<Vec<u8>>,
     pub(super) authority_key_id: Option<Vec<u8>>,
     pub(super) says_qualified: bool,
+    pub(super) key: Result<PublicKey, KeyError>,
     pub(super) at: Places,
 }
 
 /// Where the raw parts lie in the encoding.
-#[derive(PartialEq, Eq, Hash)]
 pub(super) struct Places {
     pub(super) tbs: Range<usize>,
     pub(super) subject: Range<usize>,
@@ -87,6 +87,7 @@ impl Parts {
             subject_key_id: subject_key_id.unwrap_or_default(),
             authority_key_id: authority_key_id.unwrap_or_default(),
             says_qualified: says_qualified(parsed),
+            key: PublicKey::from_spki_der(&der[at.spki.clone()]),
             der: der.into(),
             at,
         })
