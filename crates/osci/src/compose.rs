@@ -4,7 +4,7 @@
 //! while it streams, once for its digest and once into the message. Memory does not grow with content or attachments.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::envelope::{PackagePlace, SignedBy};
 use crate::header::{Block, control_block_to_block};
 use crate::mime::{self, Boundary, Encoding, Header, Part, PartHead};
 use crate::ns::{ACTOR_NEXT, MessageType, NS5, envelope_context};
-use crate::source::{ReadAt, reader};
+use crate::source::{ReadAt, buffered, reader};
 
 /// A message to be written.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl OutContent {
 
     /// Writes the package as it stands in the canonical form of our body.
     fn write_canonical(&self, out: &mut dyn Write) -> Result<(), ComposeError> {
-        let fragment = BufReader::with_capacity(BUFFER, reader(&*self.source, self.range.clone()));
+        let fragment = buffered(&*self.source, self.range.clone());
         let (rendered, limits) = (envelope_context(), Limits::default());
         c14n::canonicalize(fragment, &self.in_scope, &rendered, Dialect::EscapeGtInAttributes, &limits, out).map_err(
             |error| match error {
@@ -303,4 +303,3 @@ impl fmt::Debug for Signing<'_> {
 }
 
 const BODY_ID: &str = "body";
-const BUFFER: usize = 64 * 1024;

@@ -1,15 +1,13 @@
 //! Reads the two small envelopes that are no messages of their own: the one around a ciphertext and the one of a
 //! fault. Both come from strangers and are read before anything is known about them, hence the tight bounds.
 
-use std::io::BufReader;
-
 use rohrpost_xmlsec::reader::{StartTag, StrictReader};
 use rohrpost_xmlsec::tree::Element;
 use rohrpost_xmlsec::{Limits, XmlError};
 
 use crate::mime::Multipart;
 use crate::ns::SOAP;
-use crate::source::ReadAt;
+use crate::source::{ReadAt, buffered};
 
 /// The envelope of a message as tree, if its start tag is the one looked for.
 #[allow(clippy::field_reassign_with_default, reason = "limits cannot be written as one expression outside their crate")]
@@ -28,7 +26,7 @@ pub(crate) fn envelope(
     limits.id_bytes = 16 * 1024;
     limits.tree_nodes = 2_000;
     limits.tree_bytes = 512 * 1024;
-    let mut reader = StrictReader::new(BufReader::new(multipart.root().reader(source)), &limits);
+    let mut reader = StrictReader::new(buffered(source, multipart.root().range.clone()), &limits);
     reader.next()?;
     if !reader.start_tag().is_some_and(is_wanted) {
         return Ok(None);

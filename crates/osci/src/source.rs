@@ -3,8 +3,9 @@
 //! A message is read from a spool more than once (digest, copy, decrypt) and by several threads; positions therefore
 //! belong to the reader, never to the source.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ pub trait ReadAt: Send + Sync {
     /// The number of bytes.
     fn len(&self) -> u64;
 
+    /// All bytes, if they lie in memory: what may be looked at without copying it.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Whether there is not a single byte.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -28,6 +34,63 @@ pub trait ReadAt: Send + Sync {
 /// A sequential reader over `range` of `source`. A range that reaches behind the end stops at the end.
 pub fn reader<S: ReadAt>(source: S, range: Range<u64>) -> RangeReader<S> {
     RangeReader { source, position: range.start, end: range.end }
+}
+
+/// As [`reader`], buffered: what lies in memory is read where it lies.
+pub fn buffered(source: &dyn ReadAt, range: Range<u64>) -> Buffered<'_> {
+    match source.in_memory() {
+        Some(bytes) => Buffered(Kind::Memory(part(bytes, &range))),
+        None => Buffered(Kind::Medium(BufReader::with_capacity(BUFFER, reader(source, range)))),
+    }
+}
+
+/// The bytes of `range` that there are.
+fn part<'a>(bytes: &'a [u8], range: &Range<u64>) -> &'a [u8] {
+    let [start, end] =
+        [range.start, range.end].map(|at| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len())));
+    &bytes[start.min(end)..end]
+}
+
+const BUFFER: usize = 64 * 1024;
+
+/// See [`buffered`].
+pub struct Buffered<'a>(Kind<'a>);
+
+enum Kind<'a> {
+    Memory(&'a [u8]),
+    Medium(BufReader<RangeReader<&'a dyn ReadAt>>),
+}
+
+impl Read for Buffered<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Kind::Memory(bytes) => bytes.read(buf),
+            Kind::Medium(medium) => medium.read(buf),
+        }
+    }
+}
+
+impl BufRead for Buffered<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &mut self.0 {
+            Kind::Memory(bytes) => Ok(bytes),
+            Kind::Medium(medium) => medium.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        match &mut self.0 {
+            Kind::Memory(bytes) => *bytes = &bytes[amount..],
+            Kind::Medium(medium) => medium.consume(amount),
+        }
+    }
+}
+
+/// Shows no content.
+impl fmt::Debug for Buffered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffered").finish_non_exhaustive()
+    }
 }
 
 /// Reads all of `range` into memory; for ranges whose size was checked before.
@@ -101,6 +164,10 @@ impl<S: ReadAt> ReadAt for Slice<S> {
     fn len(&self) -> u64 {
         self.range.end - self.range.start
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        self.source.in_memory().map(|bytes| part(bytes, &self.range))
+    }
 }
 
 impl ReadAt for [u8] {
@@ -115,6 +182,10 @@ impl ReadAt for [u8] {
     fn len(&self) -> u64 {
         <[u8]>::len(self) as u64
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl ReadAt for Vec<u8> {
@@ -124,6 +195,10 @@ impl ReadAt for Vec<u8> {
 
     fn len(&self) -> u64 {
         ReadAt::len(self.as_slice())
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 
@@ -135,6 +210,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     fn len(&self) -> u64 {
         T::len(self)
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        T::in_memory(self)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
@@ -145,6 +224,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn len(&self) -> u64 {
         T::len(self)
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        T::in_memory(self)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
@@ -154,6 +237,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
 
     fn len(&self) -> u64 {
         T::len(self)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        T::in_memory(self)
     }
 }
 
@@ -189,6 +276,29 @@ mod tests {
         assert!(Slice::new(&slice, 50..60).is_empty());
         assert_eq!(slice.read_at(4, &mut [0; 4]).unwrap(), 0);
         assert_eq!(source.read_at(u64::MAX, &mut [0; 4]).unwrap(), 0);
+    }
+
+    #[test]
+    fn memory_is_read_where_it_lies() {
+        let bytes = b"0123456789".to_vec();
+        let slice = Slice::new(&bytes, 2..8);
+        for (range, expected) in [(0..3, "234"), (4..100, "67"), (6..7, ""), (90..100, "")] {
+            let mut buffered = buffered(&slice, range.clone());
+            assert_eq!(buffered.fill_buf().unwrap(), expected.as_bytes());
+            assert!(expected.is_empty() || bytes.as_ptr_range().contains(&buffered.fill_buf().unwrap().as_ptr()));
+            let mut text = String::new();
+            buffered.read_to_string(&mut text).unwrap();
+            assert_eq!(text, expected, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn other_media_are_buffered() {
+        let file = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+        assert!(file.in_memory().is_none());
+        let mut text = String::new();
+        buffered(&file, 1..8).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "package");
     }
 
     #[test]

@@ -99,7 +99,8 @@ pub fn open(
     let length = sealed.encryption().cipher.key_len();
     let session_key =
         sealed.unwrap_key(pair.key.as_ref()).unwrap_or_else(|DecryptionFailed| SessionKey::random(length, random));
-    let mut plaintext = spools.writer();
+    let ciphertext = &sealed.ciphertext().range;
+    let mut plaintext = spools.writer_for(ciphertext.end - ciphertext.start);
     sealed.open(&received, &session_key, &mut plaintext).map_err(cipher_error)?;
     let message = plaintext.finish().map_err(OpenError::Io)?;
     let protection = Protection { encryption: sealed.encryption(), recipient: pair.certificate.fingerprint() };

@@ -1,16 +1,12 @@
 //! Second stage: the opened message becomes an envelope whose structure is sound.
 
-use std::io::BufReader;
-
 use rohrpost_osci::envelope::{Envelope, EnvelopeError, Limits};
 use rohrpost_osci::feedback::Code;
-use rohrpost_osci::source::reader;
+use rohrpost_osci::source::buffered;
 use rohrpost_xmlsec::XmlError;
 use thiserror::Error;
 
 use crate::open::Opened;
-
-const BUFFER: usize = 64 * 1024;
 
 /// An opened message and its envelope. Its structure is sound; who sent it is not known yet.
 #[derive(Debug)]
@@ -53,8 +49,7 @@ impl ReadError {
 /// the answer is no oracle for its padding.
 pub fn read(opened: Opened, limits: &Limits) -> Result<Read, ReadError> {
     let root = opened.parts().root().range.clone();
-    let part = BufReader::with_capacity(BUFFER, reader(opened.message(), root));
-    match Envelope::read(part, limits) {
+    match Envelope::read(buffered(opened.message(), root), limits) {
         Ok(envelope) => Ok(Read { opened, envelope }),
         Err(_) if opened.is_unauthenticated() => Err(ReadError::Undecryptable),
         // Otherwise it would have been opened.

@@ -129,7 +129,14 @@ impl SpoolDir {
 
     /// An empty spool to write to. Touches the disk only when the threshold is passed.
     pub fn writer(&self) -> SpoolWriter {
-        SpoolWriter { settings: self.clone(), sink: Sink::Memory(Vec::new()), len: 0 }
+        self.writer_for(0)
+    }
+
+    /// The same for about so many bytes, for which memory is then found at once.
+    pub fn writer_for(&self, bytes: u64) -> SpoolWriter {
+        // What will go to a file needs little memory before.
+        let room = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.memory_threshold);
+        SpoolWriter { settings: self.clone(), sink: Sink::Memory(Vec::with_capacity(room.unwrap_or(0))), len: 0 }
     }
 
     /// An empty file without a name, for whoever keeps many things in one.
@@ -383,6 +390,10 @@ impl ReadAt for Spool {
 
     fn len(&self) -> u64 {
         Self::len(self)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Self::in_memory(self)
     }
 }
 

@@ -59,14 +59,14 @@ pub(super) fn read_block(
         if line.is_empty() {
             break;
         }
-        let line = String::from_utf8(line).map_err(|_| MimeError::HeaderNotUtf8)?;
+        let line = std::str::from_utf8(line).map_err(|_| MimeError::HeaderNotUtf8)?;
         if line.starts_with(BLANKS) {
             let last = fields.last_mut().ok_or(MimeError::HeaderMalformed)?;
-            unfold(&mut last.value, &line)?;
+            unfold(&mut last.value, line)?;
         } else if fields.len() == max_fields {
             return Err(MimeError::TooManyHeaders);
         } else {
-            fields.push(parse_field(&line)?);
+            fields.push(parse_field(line)?);
         }
     }
     Ok((fields, position))
@@ -145,20 +145,21 @@ fn unfold(value: &mut String, line: &str) -> Result<(), MimeError> {
 }
 
 /// One line without its CRLF, which must follow within `limit` bytes.
-fn read_line(window: &mut Window<'_>, position: u64, limit: usize) -> Result<Vec<u8>, MimeError> {
+fn read_line<'a>(window: &'a mut Window<'_>, position: u64, limit: usize) -> Result<&'a [u8], MimeError> {
     let mut wanted = 1;
-    loop {
+    let length = loop {
         let bytes = window.from(position, wanted)?;
         let seen = &bytes[..bytes.len().min(limit)];
         match memchr(b'\n', seen) {
             Some(0) => return Err(MimeError::BareLineFeed),
             Some(end) if seen[end - 1] != b'\r' => return Err(MimeError::BareLineFeed),
-            Some(end) => return Ok(seen[..end - 1].to_vec()),
+            Some(end) => break end - 1,
             None if bytes.len() >= limit => return Err(MimeError::HeaderTooLarge),
             None if bytes.len() < wanted => return Err(MimeError::Truncated),
             None => wanted = (2 * bytes.len()).clamp(256, limit.max(256)),
         }
-    }
+    };
+    Ok(&window.from(position, length)?[..length])
 }
 
 type Parameter<'a> = (Option<&'a str>, String);

@@ -1,4 +1,5 @@
-//! A sliding window over a source: every byte is fetched once, in order, into a buffer of bounded size.
+//! A sliding window over a source: every byte is fetched once, in order, into a buffer of bounded size. What lies in memory is
+//! looked at where it lies.
 
 use std::io;
 
@@ -26,6 +27,10 @@ impl<'a> Window<'a> {
     /// Positions never go back behind an earlier one, and `wanted` is at most half the window.
     pub(super) fn from(&mut self, position: u64, wanted: usize) -> io::Result<&[u8]> {
         debug_assert!(position >= self.base && wanted <= WINDOW / 2);
+        if let Some(bytes) = self.source.in_memory() {
+            let skip = usize::try_from(position).map_or(bytes.len(), |position| position.min(bytes.len()));
+            return Ok(&bytes[skip..]);
+        }
         while !self.at_end && self.available(position) < wanted {
             self.refill(position)?;
         }
