@@ -439,6 +439,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_answered_before_the_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
+        let signer = LogSigner::new("log.example", SigningKey::from_seed(&[7; 32])).unwrap();
+        let appender = Appender::load(&connection, signer).unwrap();
+        let mut committer = Committer { connection, appender, counters: Arc::default(), in_doubt: false };
+        let (reply, first_answer) = sync_channel(2);
+        let first = Task { work: Some(|_: &mut Batch<'_>| Ok::<_, StorageError>(())), outcome: None, reply };
+        let (reply, answer) = sync_channel(2);
+        // Runs in the same transaction after the first.
+        let second = move |_: &mut Batch<'_>| Ok::<_, StorageError>(first_answer.try_recv().is_err());
+        assert!(committer.serve(vec![Box::new(first), Box::new(Task { work: Some(second), outcome: None, reply })]));
+        assert!(answer.recv().unwrap().unwrap(), "the first had its answer before the commit");
+    }
+
+    #[test]
     fn a_full_disk_is_survived() {
         let dir = tempfile::tempdir().unwrap();
         let pages: i64 = {
