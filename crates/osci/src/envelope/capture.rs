@@ -38,14 +38,21 @@ pub(super) fn captured<R: BufRead>(
     nodes: usize,
     bytes: usize,
 ) -> Result<Captured, XmlError> {
+    let start = xml.event_start();
     let tree = Element::read_element_of(xml, nodes)?;
-    let sink = Bounded { bytes: Vec::new(), limit: bytes };
-    let mut out = Canonicalizer::new(sink, DIALECT, &NsContext::empty());
+    let read = usize::try_from(xml.offset() - start).unwrap_or(usize::MAX);
+    let sink = Bounded { bytes: Vec::with_capacity(read.saturating_add(SCOPE).min(MOST_ROOM)), limit: bytes };
+    let mut out = Canonicalizer::unbuffered(sink, DIALECT, &NsContext::empty());
     tree.write_canonical(&mut out, true).map_err(XmlError::Output)?;
     let saw_gt = out.saw_gt_in_attribute();
-    let canonical = out.finish().map_err(XmlError::Output)?.into_text();
-    Ok(Captured { tree, canonical, saw_gt })
+    Ok(Captured { tree, canonical: out.into_sink().into_text(), saw_gt })
 }
+
+/// Bytes that the declarations in scope usually take.
+const SCOPE: usize = 512;
+
+/// Bytes that are found at once for a canonical form about as long as what was read; longer ones grow.
+const MOST_ROOM: usize = 16 * 1024;
 
 /// A buffer that refuses to grow beyond its limit.
 struct Bounded {
@@ -61,11 +68,15 @@ impl Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.write_all(data).map(|()| data.len())
+    }
+
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
         if self.bytes.len() + data.len() > self.limit {
             return Err(io::Error::from(io::ErrorKind::QuotaExceeded));
         }
         self.bytes.extend_from_slice(data);
-        Ok(data.len())
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {

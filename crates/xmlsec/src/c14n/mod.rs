@@ -12,7 +12,7 @@
 
 mod escape;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufWriter, IntoInnerError, Write};
 
 pub use escape::{escape_attribute, escape_text};
 
@@ -46,7 +46,6 @@ pub enum Dialect {
 #[derive(Debug)]
 pub struct Canonicalizer<W> {
     sink: W,
-    buffer: Vec<u8>,
     dialect: Dialect,
     rendered: Scope,
     /// Names of the open elements, one after the other.
@@ -66,12 +65,26 @@ struct Open {
 /// Small pieces are collected up to this size before the sink gets them.
 const BUFFER: usize = 4096;
 
-impl<W: Write> Canonicalizer<W> {
-    /// Writes to `sink`; the declarations in `rendered` count as written already.
+impl<W: Write> Canonicalizer<BufWriter<W>> {
+    /// Writes to `sink`, in pieces that are not small; the declarations in `rendered` count as written already.
     pub fn new(sink: W, dialect: Dialect, rendered: &NsContext) -> Self {
+        Self::unbuffered(BufWriter::with_capacity(BUFFER, sink), dialect, rendered)
+    }
+
+    /// Hands the rest to the sink and returns it.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn finish(self) -> io::Result<W> {
+        self.sink.into_inner().map_err(IntoInnerError::into_error)
+    }
+}
+
+impl<W: Write> Canonicalizer<W> {
+    /// The same for a sink to which small pieces may be written, memory for instance.
+    pub fn unbuffered(sink: W, dialect: Dialect, rendered: &NsContext) -> Self {
         Self {
             sink,
-            buffer: Vec::with_capacity(BUFFER),
             dialect,
             rendered: Scope::new(rendered),
             names: String::new(),
@@ -91,20 +104,20 @@ impl<W: Write> Canonicalizer<W> {
         let name = self.names.len();
         self.names.push_str(tag.name().qname());
         self.open.push(Open { name, mark: self.rendered.mark() });
-        self.buffer.push(b'<');
-        self.buffer.extend_from_slice(tag.name().qname().as_bytes());
-        match in_scope_for_apex {
+        self.sink.write_all(b"<")?;
+        self.sink.write_all(tag.name().qname().as_bytes())?;
+        let declarations = match in_scope_for_apex {
             Some(in_scope) => {
                 if in_scope.get("").is_none() && self.rendered.now().get("").is_some() {
-                    self.declaration(&Declaration { prefix: "".into(), uri: "".into() });
+                    self.declaration(&Declaration { prefix: "".into(), uri: "".into() })?;
                 }
-                in_scope.bindings().iter().for_each(|binding| self.declaration(binding));
+                in_scope.bindings()
             }
-            None => tag.declarations().iter().for_each(|binding| self.declaration(binding)),
-        }
-        self.attributes(tag.attributes());
-        self.buffer.push(b'>');
-        self.flush_if_full()
+            None => tag.declarations(),
+        };
+        declarations.iter().try_for_each(|binding| self.declaration(binding))?;
+        self.attributes(tag.attributes())?;
+        self.sink.write_all(b">")
     }
 
     /// Writes a piece of text.
@@ -115,15 +128,14 @@ impl<W: Write> Canonicalizer<W> {
         let mut rest = text.as_bytes();
         loop {
             let plain = plain_text(rest);
-            self.plain(&rest[..plain])?;
+            self.sink.write_all(&rest[..plain])?;
             let Some(&special) = rest.get(plain) else { return Ok(()) };
-            self.buffer.extend_from_slice(match special {
+            self.sink.write_all(match special {
                 b'&' => b"&amp;",
                 b'<' => b"&lt;",
                 b'>' => b"&gt;",
                 _ => b"&#xD;",
-            });
-            self.flush_if_full()?;
+            })?;
             rest = &rest[plain + 1..];
         }
     }
@@ -137,12 +149,12 @@ impl<W: Write> Canonicalizer<W> {
     /// If no element is open.
     pub fn end(&mut self) -> io::Result<()> {
         let open = self.open.pop().expect("as many ends as starts");
-        self.buffer.extend_from_slice(b"</");
-        self.buffer.extend_from_slice(&self.names.as_bytes()[open.name..]);
-        self.buffer.push(b'>');
+        self.sink.write_all(b"</")?;
+        self.sink.write_all(&self.names.as_bytes()[open.name..])?;
+        self.sink.write_all(b">")?;
         self.names.truncate(open.name);
         self.rendered.back_to(open.mark);
-        self.flush_if_full()
+        Ok(())
     }
 
     /// Writes the element whose start tag `reader` handed out last, up to its end. If no element
@@ -173,28 +185,23 @@ impl<W: Write> Canonicalizer<W> {
         self.saw_gt
     }
 
-    /// Hands the rest to the sink and returns it.
-    ///
-    /// # Errors
-    /// Those of the sink.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.sink.write_all(&self.buffer)?;
-        Ok(self.sink)
+    /// The sink, which got everything.
+    pub fn into_sink(self) -> W {
+        self.sink
     }
 
-    fn declaration(&mut self, declaration: &Declaration) {
+    fn declaration(&mut self, declaration: &Declaration) -> io::Result<()> {
         let prefix = declaration.prefix();
-        if self.rendered.says(declaration) {
-            return;
+        if !self.rendered.bind(declaration) {
+            return Ok(());
         }
-        self.rendered.bind(declaration);
-        self.buffer.extend_from_slice(if prefix.is_empty() { b" xmlns" } else { b" xmlns:" });
-        self.buffer.extend_from_slice(prefix.as_bytes());
-        self.value(declaration.uri());
+        self.sink.write_all(if prefix.is_empty() { b" xmlns" } else { b" xmlns:" })?;
+        self.sink.write_all(prefix.as_bytes())?;
+        self.value(declaration.uri())
     }
 
-    fn attributes(&mut self, attributes: &[Attribute]) {
-        let key = |&index: &usize| {
+    fn attributes(&mut self, attributes: &[Attribute]) -> io::Result<()> {
+        let key = |index: usize| {
             let name = attributes[index].name();
             (name.uri().unwrap_or_default(), name.local())
         };
@@ -202,52 +209,34 @@ impl<W: Write> Canonicalizer<W> {
         order.clear();
         order.extend(0..attributes.len());
         if order.len() > 1 {
-            order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+            order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)));
         }
         for &index in &order {
-            self.buffer.push(b' ');
-            self.buffer.extend_from_slice(attributes[index].name().qname().as_bytes());
-            self.value(attributes[index].value());
+            self.sink.write_all(b" ")?;
+            self.sink.write_all(attributes[index].name().qname().as_bytes())?;
+            self.value(attributes[index].value())?;
         }
         self.order = order;
+        Ok(())
     }
 
-    fn value(&mut self, value: &str) {
-        self.buffer.extend_from_slice(b"=\"");
+    fn value(&mut self, value: &str) -> io::Result<()> {
+        self.sink.write_all(b"=\"")?;
         let mut rest = value.as_bytes();
         while let Some(at) = rest.iter().position(|&byte| ESCAPED_IN_ATTRIBUTES[usize::from(byte)]) {
-            self.buffer.extend_from_slice(&rest[..at]);
+            self.sink.write_all(&rest[..at])?;
             let special = rest[at];
             self.saw_gt |= special == b'>';
             match attribute_entity(special) {
                 Some(entity) if special != b'>' || self.dialect == Dialect::EscapeGtInAttributes => {
-                    self.buffer.extend_from_slice(entity);
+                    self.sink.write_all(entity)?;
                 }
-                _ => self.buffer.push(special),
+                _ => self.sink.write_all(&[special])?,
             }
             rest = &rest[at + 1..];
         }
-        self.buffer.extend_from_slice(rest);
-        self.buffer.push(b'"');
-    }
-
-    fn plain(&mut self, text: &[u8]) -> io::Result<()> {
-        if text.len() >= BUFFER / 4 {
-            self.flush()?;
-            return self.sink.write_all(text);
-        }
-        self.buffer.extend_from_slice(text);
-        self.flush_if_full()
-    }
-
-    fn flush_if_full(&mut self) -> io::Result<()> {
-        if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.sink.write_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        self.sink.write_all(rest)?;
+        self.sink.write_all(b"\"")
     }
 }
 

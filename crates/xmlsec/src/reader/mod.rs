@@ -18,6 +18,7 @@ mod text;
 
 use std::collections::HashSet;
 use std::io::BufRead;
+use std::sync::Arc;
 
 pub use error::{Bound, Construct, Fault, XmlError};
 pub use limits::Limits;
@@ -185,6 +186,11 @@ impl<R: BufRead> StrictReader<R> {
 
     /// What is in scope: within the element after its start, around it again after its end.
     pub fn in_scope(&self) -> &NsContext {
+        self.scope.now()
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_scope(&self) -> &Arc<NsContext> {
         self.scope.now()
     }
 

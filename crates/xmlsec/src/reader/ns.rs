@@ -142,21 +142,22 @@ impl fmt::Debug for NsContext {
 /// A context that changes with the open elements and can go back.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
-    now: NsContext,
+    /// Shared with those who keep it: a change makes a new one then.
+    now: Arc<NsContext>,
     undo: Vec<(Arc<str>, Option<Arc<str>>)>,
 }
 
 impl Scope {
     pub(crate) fn new(context: &NsContext) -> Self {
-        Self { now: context.clone(), undo: Vec::new() }
+        Self { now: Arc::new(context.clone()), undo: Vec::new() }
     }
 
-    pub(crate) fn now(&self) -> &NsContext {
+    pub(crate) fn now(&self) -> &Arc<NsContext> {
         &self.now
     }
 
     /// Whether the declaration says nothing new.
-    pub(crate) fn says(&self, declaration: &Declaration) -> bool {
+    fn says(&self, declaration: &Declaration) -> bool {
         match self.now.get(&declaration.prefix) {
             Some(binding) => binding.uri == declaration.uri,
             None => declaration.uri.is_empty(),
@@ -167,19 +168,20 @@ impl Scope {
         self.undo.len()
     }
 
-    /// Takes over a declaration. An empty name unbinds.
-    pub(crate) fn bind(&mut self, declaration: &Declaration) {
+    /// Takes over a declaration and tells whether it says anything new. An empty name unbinds.
+    pub(crate) fn bind(&mut self, declaration: &Declaration) -> bool {
         if self.says(declaration) {
-            return;
+            return false;
         }
-        let before = self.now.set(declaration.prefix.clone(), bound(declaration.uri.clone()));
+        let before = Arc::make_mut(&mut self.now).set(declaration.prefix.clone(), bound(declaration.uri.clone()));
         self.undo.push((declaration.prefix.clone(), before));
+        true
     }
 
     pub(crate) fn back_to(&mut self, mark: usize) {
         while self.undo.len() > mark {
             if let Some((prefix, before)) = self.undo.pop() {
-                self.now.set(prefix, before);
+                Arc::make_mut(&mut self.now).set(prefix, before);
             }
         }
     }
@@ -201,9 +203,9 @@ mod tests {
         for declaration in [declare("a", "urn:x"), declare("", ""), declare("b", "urn:b"), declare("b", "urn:b")] {
             scope.bind(&declaration);
         }
-        assert_eq!(scope.now(), &NsContext::from_pairs([("b", "urn:b"), ("a", "urn:x")]));
+        assert_eq!(**scope.now(), NsContext::from_pairs([("b", "urn:b"), ("a", "urn:x")]));
         scope.back_to(mark);
-        assert_eq!(scope.now(), &outer);
+        assert_eq!(**scope.now(), outer);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Builder {
         }
         loop {
             if let Some(tag) = reader.start_tag() {
-                builder.start(tag, reader.in_scope(), reader.event_start())?;
+                builder.start(tag, reader.shared_scope(), reader.event_start())?;
             }
             let offset = reader.offset();
             match reader.next()? {
@@ -52,16 +52,16 @@ impl Builder {
         }
     }
 
-    fn start(&mut self, tag: &StartTag, in_scope: &NsContext, at: u64) -> Result<(), XmlError> {
+    fn start(&mut self, tag: &StartTag, in_scope: &Arc<NsContext>, at: u64) -> Result<(), XmlError> {
         let attributes = tag.attributes().iter().map(|a| a.name().qname().len() + a.value().len());
         let declarations = tag.declarations().iter().map(|d| d.prefix().len() + d.uri().len());
         let bytes = attributes.chain(declarations).sum::<usize>() + tag.name().qname().len();
         // A scope that differs from the parent's is kept as a whole, so every binding in it counts.
         let shared = self.path.last().map(|parent| &parent.in_scope);
-        let shared = shared.filter(|scope| tag.declarations().is_empty() || ***scope == *in_scope).cloned();
+        let shared = shared.filter(|scope| tag.declarations().is_empty() || *scope == in_scope).cloned();
         let bindings = if shared.is_some() { 0 } else { in_scope.len() };
         self.count(1 + tag.attributes().len() + tag.declarations().len() + bindings, bytes, at)?;
-        let in_scope = shared.unwrap_or_else(|| Arc::new(in_scope.clone()));
+        let in_scope = shared.unwrap_or_else(|| Arc::clone(in_scope));
         self.path.push(Element { tag: tag.clone(), in_scope, nodes: Vec::new() });
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Builder {
         self.count(usize::from(!joins), text.len(), at)?;
         match self.innermost().nodes.last_mut() {
             Some(Node::Text(before)) => before.push_str(text),
-            _ => self.innermost().nodes.push(Node::Text(text.to_owned())),
+            _ => push(&mut self.innermost().nodes, Node::Text(text.to_owned())),
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Builder {
         let element = self.path.pop().expect("the reader matches starts and ends");
         match self.path.last_mut() {
             Some(parent) => {
-                parent.nodes.push(Node::Element(element));
+                push(&mut parent.nodes, Node::Element(element));
                 None
             }
             None => Some(element),
@@ -98,4 +98,12 @@ impl Builder {
         self.room = Room { nodes, bytes };
         Ok(())
     }
+}
+
+/// Adds a node. Most elements have one, for which no more room is made than for one.
+fn push(nodes: &mut Vec<Node>, node: Node) {
+    if nodes.is_empty() {
+        nodes.reserve_exact(1);
+    }
+    nodes.push(node);
 }

@@ -175,9 +175,9 @@ impl Element {
     /// Its canonical form as an apex where `rendered` counts as declared already. With the empty
     /// context this is the standard's canonical form of the element.
     pub fn to_canonical(&self, rendered: &NsContext, dialect: Dialect) -> String {
-        let mut canonicalizer = Canonicalizer::new(Vec::new(), dialect, rendered);
-        let written = self.write_canonical(&mut canonicalizer, true).and_then(|()| canonicalizer.finish());
-        String::from_utf8(written.expect("a Vec takes everything")).expect("made of strings")
+        let mut canonicalizer = Canonicalizer::unbuffered(Vec::with_capacity(ROOM), dialect, rendered);
+        self.write_canonical(&mut canonicalizer, true).expect("a Vec takes everything");
+        String::from_utf8(canonicalizer.into_sink()).expect("made of strings")
     }
 
     /// Its canonical form without the declarations on and around it; those that elements within
@@ -201,6 +201,9 @@ impl Element {
         canonicalizer.end()
     }
 }
+
+/// Bytes that most canonical forms have at most.
+const ROOM: usize = 4 * 1024;
 
 impl Node {
     /// The text, if it is text.
