@@ -90,9 +90,12 @@ enum Command {
     },
     /// Removes every control of `tests/controls.toml` in a scratch copy and demands that its test fails.
     Controls {
-        /// Only those of this threat.
+        /// Only those of this threat; may be given several times.
         #[arg(long)]
-        only: Option<u32>,
+        only: Vec<u32>,
+        /// Go on where earlier runs ended: what they saw is not done again.
+        #[arg(long = "continue")]
+        goes_on: bool,
     },
 }
 
@@ -105,7 +108,7 @@ fn main() -> ExitCode {
             report.add(external::kills(kills));
             report.add(simulate::run(seeds, false));
             report.add_with_page(planted::run(None), beside("PLANTED.md").as_deref());
-            report.add_with_page(controls::run(None), beside("CONTROLS.md").as_deref());
+            report.add_with_page(controls::run(&[], false), beside("CONTROLS.md").as_deref());
             report.add(oracles::run(5_000));
             report.add(external::growth());
             report.add(external::fuzz(fuzz_seconds));
@@ -117,7 +120,7 @@ fn main() -> ExitCode {
         }
         Command::Oracles { samples } => one(&mut report, oracles::run(samples), results.as_deref()),
         Command::Planted { only } => one(&mut report, planted::run(only.as_deref()), results.as_deref()),
-        Command::Controls { only } => one(&mut report, controls::run(only), results.as_deref()),
+        Command::Controls { only, goes_on } => one(&mut report, controls::run(&only, goes_on), results.as_deref()),
     }
     if json {
         println!("{:#}", report.to_json());

@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One test, or all whose path contains `name`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Test {
     /// The package without `rohrpost-`, which is the room.
     pub(crate) package: String,

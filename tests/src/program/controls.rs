@@ -1,5 +1,6 @@
 //! Shows that every control of `SECURITY.md` matters: each is removed in a scratch copy of the tree, and the test that is
-//! named for it has to fail there. The table is `tests/controls.toml`.
+//! named for it has to fail there. The table is `tests/controls.toml`. What was seen is kept beside the copy, so that a run can
+//! go on where another ended.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rohrpost_tests::root;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::cargo::{Cargo, Ended, Test};
-use super::part::Part;
+use super::part::{Part, commit, today};
 
 #[derive(Deserialize)]
 struct Table {
@@ -20,7 +21,7 @@ struct Table {
 }
 
 /// How one control is removed, and which test notices.
-#[derive(Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
 struct Control {
     /// Its number in `SECURITY.md`.
     threat: u32,
@@ -34,49 +35,76 @@ struct Control {
     test: Test,
 }
 
-/// Removes all controls, or those of one threat, one after the other.
-pub(crate) fn run(only: Option<u32>) -> Part {
+/// That its test passes with a control and fails without it.
+#[derive(Deserialize, Serialize)]
+struct Seen {
+    control: Control,
+    failed: Vec<String>,
+    date: String,
+    commit: String,
+}
+
+/// Removes all controls, or those of some threats, one after the other. If it goes on, those that an earlier run has seen
+/// to matter are not removed again, but belong to the result.
+pub(crate) fn run(only: &[u32], goes_on: bool) -> Part {
     let began = Instant::now();
     let text = fs::read_to_string(root().join("tests/controls.toml")).expect("the table is committed");
     let table: Table = toml::from_str(&text).expect("the table is well-formed");
     let controls: Vec<Control> =
-        table.control.into_iter().filter(|control| only.is_none_or(|only| only == control.threat)).collect();
+        table.control.into_iter().filter(|control| only.is_empty() || only.contains(&control.threat)).collect();
     let scratch = root().join("target/controls");
     let tree = scratch.join("tree");
     mirror(&root(), &tree);
     let cargo = Cargo { tree: &tree, target_dir: &scratch.join("target"), unlocked: true };
 
-    let mut failures = untouched(&cargo, &controls);
-    let mut rows = Vec::new();
-    for (number, control) in controls.iter().enumerate() {
-        let place = format!("{}/{}", number + 1, controls.len());
-        eprintln!("  {place} threat {}: without {}", control.threat, control.removed);
+    let file = scratch.join("seen.json");
+    let mut seen = read_seen(&file);
+    seen.retain(|seen| goes_on || !controls.contains(&seen.control));
+    let is_left = |control: &&Control| !seen.iter().any(|seen| seen.control == **control);
+    let left: Vec<&Control> = controls.iter().filter(is_left).collect();
+    let mut failures = untouched(&cargo, &left);
+    for (number, control) in left.iter().enumerate() {
+        eprintln!("  {}/{} threat {}: without {}", number + 1, left.len(), control.threat, control.removed);
         match without(&cargo, control) {
-            Ok(failed) => rows.push((control, failed)),
+            Ok(failed) => {
+                seen.push(Seen { control: (*control).clone(), failed, date: today(), commit: commit() });
+                let text = serde_json::to_string_pretty(&seen).expect("it is plain data");
+                fs::write(&file, text).expect("the scratch folder can be changed");
+            }
             Err(problem) => {
                 eprintln!("      {problem}");
                 failures.push(format!("threat {}, {}: {problem}", control.threat, control.removed));
             }
         }
     }
-    let threats: std::collections::BTreeSet<u32> = rows.iter().map(|(control, _)| control.threat).collect();
+    seen.retain(|seen| controls.contains(&seen.control));
+    seen.sort_by_key(|seen| seen.control.threat);
+    let mut threats: Vec<u32> = seen.iter().map(|seen| seen.control.threat).collect();
+    threats.dedup();
     let summary = format!(
         "{} of {} controls of {} threats removed, and the test named for each failed",
-        rows.len(),
+        seen.len(),
         controls.len(),
         threats.len()
     );
     let mut part = Part::new("controls", summary, failures, began);
-    part.rows = rows
-        .iter()
-        .map(|(control, failed)| json!({"threat": control.threat, "removed": control.removed, "failed": failed}))
-        .collect();
-    part.page = Some(page(&rows));
+    let row = |Seen { control, failed, date, commit }: &Seen| {
+        json!({
+            "threat": control.threat, "removed": control.removed, "failed": failed, "date": date, "commit": commit,
+        })
+    };
+    part.rows = seen.iter().map(row).collect();
+    part.page = Some(page(&seen));
     part
 }
 
+/// What earlier runs have seen, if there were any.
+fn read_seen(file: &Path) -> Vec<Seen> {
+    fs::read(file).map(|text| serde_json::from_slice(&text).unwrap_or_default()).unwrap_or_default()
+}
+
 /// Without a change all the tests pass.
-fn untouched(cargo: &Cargo<'_>, controls: &[Control]) -> Vec<String> {
+fn untouched(cargo: &Cargo<'_>, controls: &[&Control]) -> Vec<String> {
     let mut programs: BTreeMap<Vec<String>, Vec<&str>> = BTreeMap::new();
     for control in controls {
         programs.entry(control.test.program()).or_default().push(&control.test.name);
@@ -139,19 +167,17 @@ fn mirror(from: &Path, to: &Path) {
     }
 }
 
-fn page(rows: &[(&Control, Vec<String>)]) -> String {
+fn page(seen: &[Seen]) -> String {
     let mut text = String::from(
         "# Controls that matter\n\n\
          Each control of [SECURITY.md](../SECURITY.md) was removed in a copy of the tree; the test named there failed, and\n\
          passes with the control. Table of the removals: [controls.toml](controls.toml). Repeat it with\n\
-         `cargo run --release -p rohrpost-tests -- controls --results tests/CONTROLS.md`.\n\n\
-         | threat | removed | in | failed |\n|---|---|---|---|\n",
+         `cargo run --release -p rohrpost-tests -- controls --results tests/CONTROLS.md`. The last column says when, and at\n\
+         which commit.\n\n\
+         | threat | removed | in | failed | seen |\n|---|---|---|---|---|\n",
     );
-    let mut rows: Vec<_> = rows.iter().collect();
-    rows.sort_by_key(|(control, _)| control.threat);
-    for (control, _) in rows {
-        let file = control.file.display();
-        let _ = writeln!(text, "| {} | {} | `{file}` | `{}` |", control.threat, control.removed, control.test);
+    for Seen { control: Control { threat, removed, file, test, .. }, date, commit, .. } in seen {
+        let _ = writeln!(text, "| {threat} | {removed} | `{}` | `{test}` | {date}, {commit} |", file.display());
     }
     text
 }

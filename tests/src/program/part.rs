@@ -104,12 +104,12 @@ fn provenance(parts: &[Part]) -> String {
     text
 }
 
-fn today() -> String {
+pub(super) fn today() -> String {
     now().date().to_string()
 }
 
 /// The commit of the tree, and whether it was changed since.
-fn commit() -> String {
+pub(super) fn commit() -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).current_dir(root()).output();
         output.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
