@@ -26,6 +26,7 @@ mod malformed {
     mod signatures;
     mod stage;
     mod structure;
+    mod unauthenticated;
     mod wrapping;
     mod xml;
 }

@@ -37,8 +37,9 @@ pub(crate) enum Entrance<'a> {
 pub(crate) enum Entered<'a> {
     /// Execute it.
     Proceed(Entrance<'a>),
-    /// It is the last one of its dialog once more: the same answer again.
-    Again(Spool),
+    /// It is the last one of its dialog once more: the same answer again. Beside it the signature certificate InitDialog
+    /// came with.
+    Again { answer: Spool, remembered: Option<Arc<[u8]>> },
 }
 
 impl Intermediary {
@@ -88,7 +89,8 @@ impl Intermediary {
             .map_err(violation)?;
         if turn == Turn::Retransmission {
             let lost = || Stop::new(Code::DialogViolated, "a retransmission whose answer is not at hand");
-            return Ok(Entered::Again(open.last_answer().ok_or_else(lost)?));
+            let answer = open.last_answer().ok_or_else(lost)?;
+            return Ok(Entered::Again { answer, remembered: open.dialog.client().signature_certificate.clone() });
         }
         open.forget_answer();
         Ok(Entered::Proceed(Entrance::Within { open, turn }))

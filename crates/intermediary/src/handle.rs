@@ -2,6 +2,7 @@
 //! (OSCI-Transport 1.2, processing a request).
 
 use std::error::Error;
+use std::sync::Arc;
 
 use rohrpost_audit::{Event, Leaf, Subject, Verdict, VerdictEntry};
 use rohrpost_osci::fault::Fault;
@@ -149,14 +150,15 @@ impl Intermediary {
         let mut shared = None;
         let entrance = match self.enter(&request, encrypted, now, &mut shared).map_err(veil)? {
             Entered::Proceed(entrance) => entrance,
-            Entered::Again(answer) => {
+            Entered::Again { answer, remembered } => {
+                if unproven {
+                    // The last answer is one, too.
+                    self.verify(read, remembered, now)?;
+                }
                 return Ok(Handled { answer, order, outcome: Outcome::Executed, codes: Vec::new(), originator: None });
             }
         };
-        let verified = self.verify(read, &entrance, now);
-        if unproven && let SignatureState::Refused(refusal) = verified.signature() {
-            return Err(Stop::new(Code::Undecryptable, refusal.to_string()));
-        }
+        let verified = self.verify(read, entrance.remembered_signer(), now)?;
         *language = desired;
         let received = Received { verified, request, language: desired };
         self.execute(received, entrance, context)
@@ -183,11 +185,16 @@ impl Intermediary {
         read(opened, &self.settings.envelope).map_err(|error| Stop::new(error.code(), error))
     }
 
-    fn verify(&self, read: Read, entrance: &Entrance<'_>, now: OffsetDateTime) -> Verified {
-        let remembered = entrance.remembered_signer();
+    /// A signature that does not hold ends the request only if nothing else protects it.
+    fn verify(&self, read: Read, remembered: Option<Arc<[u8]>>, now: OffsetDateTime) -> Result<Verified, Stop> {
+        let unproven = read.opened().is_unauthenticated();
         let signer = Signer::Client { remembered: remembered.as_deref() };
         let certificate = |der: &[u8]| self.parts.inspector.certificate(der);
-        verify_with(read, signer, certificate, &self.parts.policy, now, &self.settings.envelope)
+        let verified = verify_with(read, signer, certificate, &self.parts.policy, now, &self.settings.envelope);
+        match verified.signature() {
+            SignatureState::Refused(refusal) if unproven => Err(Stop::new(Code::Undecryptable, refusal.to_string())),
+            _ => Ok(verified),
+        }
     }
 
     /// Executes the order, unless its signature forbids, and answers it.

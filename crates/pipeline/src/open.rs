@@ -110,6 +110,10 @@ pub fn open(
         _ if !is_authenticated => DecryptionFailed.into(),
         error => OpenError::Mime(error),
     })?;
+    // No signature covers what stands behind the message: blocks put there would tell by their padding what is in them.
+    if !is_authenticated && parts.end() < message.len() {
+        return Err(DecryptionFailed.into());
+    }
     Ok(Opened { message, parts, protection: Some(protection) })
 }
 

@@ -177,6 +177,22 @@ impl Case {
 
     /// The bytes of the message, changed or not.
     pub fn build(&self, draft: &Draft, changed: bool) -> Vec<u8> {
+        let mut message = self.framed(draft, changed);
+        if self.sealed {
+            let mut seal = Seal::new(&message, key("intermediary-cipher"));
+            if changed {
+                self.seal.iter().for_each(|edit| edit(&mut seal));
+            }
+            message = seal.write();
+        }
+        if changed {
+            self.sent.iter().for_each(|edit| edit(&mut message));
+        }
+        message
+    }
+
+    /// The same before it is encrypted.
+    pub fn framed(&self, draft: &Draft, changed: bool) -> Vec<u8> {
         let mut draft = draft.clone();
         if changed {
             self.draft.iter().for_each(|edit| edit(&mut draft));
@@ -199,16 +215,6 @@ impl Case {
         let mut message = draft.mime(&envelope);
         if changed {
             self.message.iter().for_each(|edit| edit(&mut message));
-        }
-        if self.sealed {
-            let mut seal = Seal::new(&message, key("intermediary-cipher"));
-            if changed {
-                self.seal.iter().for_each(|edit| edit(&mut seal));
-            }
-            message = seal.write();
-        }
-        if changed {
-            self.sent.iter().for_each(|edit| edit(&mut message));
         }
         message
     }
@@ -234,6 +240,14 @@ impl Case {
             Order::ExitDialog => alice.open(bench).exit(),
             Order::StoreInDialog => alice.open(bench).store(delivery()),
         }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn expected(&self) -> &Expected {
+        &self.expected
     }
 
     /// Tries the case; what is not as it must be.

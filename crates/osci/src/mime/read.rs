@@ -86,11 +86,12 @@ impl<S: ReadAt> Read for PartReader<S> {
 pub struct Multipart {
     parts: Vec<Part>,
     by_id: HashMap<String, usize>,
+    end: u64,
 }
 
 impl Multipart {
     /// Reads all headers and finds all boundaries, in one sequential pass and in constant memory. Whatever follows
-    /// the closing boundary's line is not looked at.
+    /// the closing boundary's line is not looked at; it begins at [`end`](Self::end).
     ///
     /// As liberal as the reference implementation, and beyond it: parameter names in any case, blanks after
     /// `boundary=`, attachments without `Content-Transfer-Encoding`.
@@ -122,7 +123,12 @@ impl Multipart {
         if parts.is_empty() {
             return Err(MimeError::NoPart);
         }
-        Ok(Self { parts, by_id })
+        Ok(Self { parts, by_id, end: scanner.position })
+    }
+
+    /// Where the closing boundary's line ends, in bytes from the start.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// The SOAP document.
