@@ -55,6 +55,7 @@ pub(crate) fn run(only: &[u32], goes_on: bool) -> Part {
     let scratch = root().join("target/controls");
     let tree = scratch.join("tree");
     mirror(&root(), &tree);
+    let (date, commit) = (today(), commit());
     let cargo = Cargo { tree: &tree, target_dir: &scratch.join("target"), unlocked: true };
 
     let file = scratch.join("seen.json");
@@ -67,7 +68,8 @@ pub(crate) fn run(only: &[u32], goes_on: bool) -> Part {
         eprintln!("  {}/{} threat {}: without {}", number + 1, left.len(), control.threat, control.removed);
         match without(&cargo, control) {
             Ok(failed) => {
-                seen.push(Seen { control: (*control).clone(), failed, date: today(), commit: commit() });
+                let (control, date, commit) = ((*control).clone(), date.clone(), commit.clone());
+                seen.push(Seen { control, failed, date, commit });
                 let text = serde_json::to_string_pretty(&seen).expect("it is plain data");
                 fs::write(&file, text).expect("the scratch folder can be changed");
             }
