@@ -16,10 +16,11 @@ use rohrpost_gateway::{
     Reply, RequestContext, Running, Shutdown,
 };
 use rohrpost_intermediary::{self as intermediary, Context, Intermediary, Parts, TokenAuthority};
-use rohrpost_pipeline::gate::{Gate, GateFigures, TURN_BYTES, Waits};
+use rohrpost_pipeline::gate::{Gate, GateFigures, Sleeper, TURN_BYTES, Waits};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pki::{Certificate, Inspector};
-use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store};
+use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store, Wait, Waiting};
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, keys};
@@ -44,12 +45,12 @@ pub(crate) struct Node {
 impl Node {
     /// Opens the store, recovers what a crash left, and listens.
     pub(crate) async fn start(config: Config) -> Result<Self> {
-        let store = open_store(&config.data_directory)?;
+        let gate = Arc::new(Gate::new(config.processor_turns));
+        let store = open_store(&config.data_directory, &gate)?;
         let (spools, certificates) = (config.gateway.spools.clone(), expiries(&config));
         let secret = secret_or_new(&config.data_directory.join(MESSAGE_ID_KEY))?;
         let inspector =
             Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
-        let gate = Arc::new(Gate::new(config.processor_turns));
         let parts = Parts {
             keys: config.keys.behind(&gate),
             message_ids: Arc::new(TokenAuthority::new(*secret, config.message_id_lifetime)),
@@ -104,7 +105,7 @@ impl Node {
 }
 
 /// Opens the store of a data directory with its log key; both are made at first use.
-fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
+fn open_store(directory: &Path, gate: &Arc<Gate>) -> Result<Arc<dyn Store>> {
     private_folder(directory)?;
     // A log goes on with the key it was begun with or not at all, so a lost one is not replaced.
     let key = match SqliteStore::is_in(directory) {
@@ -115,7 +116,7 @@ fn open_store(directory: &Path) -> Result<Arc<dyn Store>> {
     let store = SqliteStore::open(directory, signer, SqliteOptions::default())
         .with_context(|| Failure::new(Kind::Other, format!("cannot open the store in {}", directory.display())))?;
     tell(store.recovery());
-    Ok(Arc::new(store))
+    Ok(Arc::new(store.with_waiting(Arc::new(Turns(Arc::clone(gate))))))
 }
 
 /// What the last end of the process left behind.
@@ -155,7 +156,7 @@ async fn run_jobs(intermediary: Arc<Intermediary>, retention: Retention, interva
         }
         next_retention = tokio::time::Instant::now() + interval;
         let store = Arc::clone(intermediary.store());
-        match tokio::task::spawn_blocking(move || store.retention(now, &retention)).await {
+        match spawn_blocking(move || store.retention(now, &retention)).await {
             Ok(Ok(report)) => {
                 info!(bodies = report.bodies, expired = report.expired, cards = report.cards, "cleaned up")
             }
@@ -179,10 +180,7 @@ struct Adapter {
 impl Handler for Adapter {
     fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
         let context = Context { now: context.now, correlation_id: context.correlation_id.to_string() };
-        let handled = match request.len() <= TURN_BYTES {
-            true => self.gate.pass(|| self.intermediary.handle(request, &context)),
-            false => self.intermediary.handle(request, &context),
-        };
+        let handled = self.intermediary.handle(request, &context);
         let result = match handled.outcome {
             intermediary::Outcome::Executed => OrderResult::Accepted,
             intermediary::Outcome::Refused => OrderResult::Refused,
@@ -199,6 +197,34 @@ impl Handler for Adapter {
             originator,
             promptness,
         }
+    }
+
+    fn run(&self, request_bytes: u64, order: Box<dyn FnOnce() + Send>) {
+        match request_bytes <= TURN_BYTES {
+            true => self.gate.start(order),
+            false => drop(spawn_blocking(order)),
+        }
+    }
+}
+
+/// Lets others have the turn of an order that waits for the disk.
+struct Turns(Arc<Gate>);
+
+struct Asleep(Arc<Sleeper>);
+
+impl Waiting for Turns {
+    fn begin(&self) -> Arc<dyn Wait> {
+        Arc::new(Asleep(self.0.sleeper()))
+    }
+}
+
+impl Wait for Asleep {
+    fn sleep(&self) {
+        self.0.sleep();
+    }
+
+    fn wake(&self) {
+        self.0.wake();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rohrpost_pipeline::spool::Spool;
 use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
 
 use crate::correlation::CorrelationId;
 use crate::share::Originator;
@@ -19,6 +20,13 @@ use crate::share::Originator;
 pub trait Handler: Send + Sync + 'static {
     /// Answers `request`, the HTTP body as it came. Runs to its end even when the client has gone.
     fn handle(&self, request: Spool, context: &RequestContext) -> Reply;
+
+    /// Has `order`, which calls [`handle`](Self::handle) for a request of so many bytes, run on a thread that may block. Returns at
+    /// once. If that cannot be, `order` is dropped, and the request answered with HTTP 500.
+    fn run(&self, request_bytes: u64, order: Box<dyn FnOnce() + Send>) {
+        let _ = request_bytes;
+        spawn_blocking(order);
+    }
 }
 
 /// The circumstances of a request.

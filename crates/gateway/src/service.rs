@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 use rohrpost_pipeline::spool::Spool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, Span, debug, error, info, info_span};
@@ -192,9 +192,14 @@ impl Shared {
             encrypted_connection: client.encrypted,
             client_certificate: client.certificate.clone(),
         };
-        let (shared, span) = (Arc::clone(self), Span::current());
-        let order = spawn_blocking(move || span.in_scope(|| shared.work(received, &context, turn)));
-        let Worked { answer, originator, due } = order.await.unwrap_or_else(|_| Worked::badly());
+        let (shared, span, bytes) = (Arc::clone(self), Span::current(), received.len);
+        let (done, worked) = oneshot::channel();
+        let order = move || {
+            // Whoever waited may have gone.
+            let _ = done.send(span.in_scope(|| shared.work(received, &context, turn)));
+        };
+        self.handler.run(bytes, Box::new(order));
+        let Worked { answer, originator, due } = worked.await.unwrap_or_else(|_| Worked::badly());
         if let Some(originator) = originator {
             client.sharers.learn(originator);
         }

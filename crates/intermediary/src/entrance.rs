@@ -145,10 +145,10 @@ impl Entrance<'_> {
         let Self::Within { open, turn } = self else { return Ok(()) };
         if planted("acknowledgement-forgotten-before-stored") {
             let acknowledged = open.dialog.take_acknowledged(*turn);
-            return leave(|| store.mark_received(&acknowledged, now)).map(drop).map_err(Stop::internal);
+            return store.mark_received(&acknowledged, now).map(drop).map_err(Stop::internal);
         }
         if !open.dialog.handed_out().is_empty() {
-            leave(|| store.mark_received(open.dialog.handed_out(), now)).map_err(Stop::internal)?;
+            store.mark_received(open.dialog.handed_out(), now).map_err(Stop::internal)?;
         }
         // Only now: if the store fails, the next request acknowledges.
         open.dialog.take_acknowledged(*turn);

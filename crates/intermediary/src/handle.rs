@@ -8,7 +8,6 @@ use rohrpost_audit::{Event, Leaf, Subject, Verdict, VerdictEntry};
 use rohrpost_osci::fault::Fault;
 use rohrpost_osci::feedback::{Code, Language};
 use rohrpost_osci::message::{MessageError, Request};
-use rohrpost_pipeline::gate::leave;
 use rohrpost_pipeline::open::{Opened, open};
 use rohrpost_pipeline::read::{Read, read};
 use rohrpost_pipeline::spool::Spool;
@@ -250,7 +249,7 @@ impl Intermediary {
         leaf.correlation = Some(context.correlation_id.clone());
         leaf.feedback = vec![code.number()];
         leaf.verdicts = signature_verdict(&received.verified);
-        leave(|| self.parts.store.record(leaf)).map_err(Stop::internal)?;
+        self.parts.store.record(leaf).map_err(Stop::internal)?;
         Ok(())
     }
 

@@ -42,6 +42,7 @@ mod retention;
 mod rules;
 mod sqlite;
 mod stamp;
+mod waiting;
 
 pub use contract::{Stats, Store};
 pub use delivery::{Attachment, BodySource, Card, Content, Delivery, MailboxLimits, StoredDelivery};
@@ -50,3 +51,4 @@ pub use retention::{Retention, RetentionReport};
 pub use rohrpost_audit::Fingerprint;
 pub use rules::{CardPage, CardRole, CardRule, CardSelection, FetchRule};
 pub use sqlite::{Recovery, SqliteOptions, SqliteReader, SqliteStore};
+pub use waiting::{Wait, Waiting};

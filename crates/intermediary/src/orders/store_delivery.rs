@@ -42,7 +42,12 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
         tracing::debug!("a delivery whose header no client would read is not accepted");
         return Ok(Done::refused(Code::OrderFailed));
     }
-    match leave(|| parts.store.accept(delivery)) {
+    let accepted = match delivery.body {
+        BodySource::Inline(_) => parts.store.accept(delivery),
+        // Moving and syncing a file is no work for the processor.
+        BodySource::File(_) => leave(|| parts.store.accept(delivery)),
+    };
+    match accepted {
         Ok(()) => {}
         Err(AcceptError::MessageIdUsed) => return Ok(Done::refused(Code::MessageIdIllegal)),
         Err(AcceptError::MailboxFull { .. }) => return Ok(Done::refused(Code::OrderFailed)),

@@ -43,6 +43,7 @@ use crate::disk::{Disk, DiskLock, Platform};
 use crate::error::{AcceptError, ExportError, StorageError};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
+use crate::waiting::Waiting;
 
 const DATABASE: &str = "rohrpost.db";
 const LOCK: &str = "rohrpost.lock";
@@ -98,7 +99,14 @@ impl SqliteStore {
         Self::open_on(Platform::default(), dir, signer, options)
     }
 
-    /// The same on another platform than the machine: for simulations.
+    /// Lets threads wait for their changes in this way.
+    #[must_use]
+    pub fn with_waiting(mut self, waiting: Arc<dyn Waiting>) -> Self {
+        self.writer.set_waiting(waiting);
+        self
+    }
+
+    /// [`open`](Self::open) on another platform than the machine: for simulations.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -16,6 +16,7 @@ use super::log::Appender;
 use super::schema::failed;
 use crate::disk::Pace;
 use crate::error::StorageError;
+use crate::waiting::{Waiting, WakeOnDrop};
 
 /// Changes waiting for the writer before further callers have to wait to queue.
 pub(super) const QUEUE: usize = 1_024;
@@ -32,6 +33,7 @@ const MAX_PAUSE: u32 = 64;
 pub(super) struct Writer {
     driver: Driver,
     counters: Arc<Counters>,
+    waiting: Option<Arc<dyn Waiting>>,
 }
 
 enum Driver {
@@ -83,7 +85,12 @@ impl Writer {
                 Driver::Callers { pace, queue: Mutex::default(), committer: Mutex::new(Some(Box::new(committer))) }
             }
         };
-        Self { driver, counters }
+        Self { driver, counters, waiting: None }
+    }
+
+    /// Lets callers wait in this way.
+    pub(super) fn set_waiting(&mut self, waiting: Arc<dyn Waiting>) {
+        self.waiting = Some(waiting);
     }
 
     /// Makes a change and waits until it is durable. If `work` fails, everything it did is undone.
@@ -97,7 +104,12 @@ impl Writer {
     {
         let (reply, answer) = sync_channel(1);
         self.counters.waiting.fetch_add(1, Ordering::Relaxed);
-        let queued = self.driver.queue(Box::new(Task { work: Some(work), outcome: None, reply }));
+        let wait = self.waiting.as_ref().map(|waiting| waiting.begin());
+        let wake = WakeOnDrop(wait.clone());
+        let queued = self.driver.queue(Box::new(Task { work: Some(work), outcome: None, reply, wake }));
+        if let Some(wait) = wait {
+            wait.sleep();
+        }
         let outcome = queued.map(|()| answer.recv());
         self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
         outcome?.map_err(|_| StorageError::Stopped)?
@@ -189,6 +201,8 @@ struct Task<W, T, E> {
     work: Option<W>,
     outcome: Option<Result<T, E>>,
     reply: SyncSender<Result<T, E>>,
+    /// Last, so that there is an answer or none to come when the caller wakes.
+    wake: WakeOnDrop,
 }
 
 impl<W, T, E> Job for Task<W, T, E>
@@ -204,6 +218,7 @@ where
             && let Some(outcome) = self.outcome.take()
         {
             let _ = self.reply.send(outcome);
+            drop(mem::replace(&mut self.wake, WakeOnDrop(None)));
         }
         keep
     }
@@ -446,11 +461,17 @@ mod tests {
         let appender = Appender::load(&connection, signer).unwrap();
         let mut committer = Committer { connection, appender, counters: Arc::default(), in_doubt: false };
         let (reply, first_answer) = sync_channel(2);
-        let first = Task { work: Some(|_: &mut Batch<'_>| Ok::<_, StorageError>(())), outcome: None, reply };
+        let first = Task {
+            work: Some(|_: &mut Batch<'_>| Ok::<_, StorageError>(())),
+            outcome: None,
+            reply,
+            wake: WakeOnDrop(None),
+        };
         let (reply, answer) = sync_channel(2);
         // Runs in the same transaction after the first.
         let second = move |_: &mut Batch<'_>| Ok::<_, StorageError>(first_answer.try_recv().is_err());
-        assert!(committer.serve(vec![Box::new(first), Box::new(Task { work: Some(second), outcome: None, reply })]));
+        let second = Task { work: Some(second), outcome: None, reply, wake: WakeOnDrop(None) };
+        assert!(committer.serve(vec![Box::new(first), Box::new(second)]));
         assert!(answer.recv().unwrap().unwrap(), "the first had its answer before the commit");
     }
 
