@@ -1,6 +1,7 @@
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
 
@@ -97,4 +98,124 @@ fn a_panic_outside_gives_nothing_back_twice() {
     assert!(panicked.is_err());
     assert_eq!(gate.figures().busy, 0);
     assert_eq!(gate.pass(|| gate.figures().busy), 1);
+}
+
+#[test]
+fn work_begun_goes_before_new_work_and_each_in_order() {
+    let gate = gate(1);
+    let (said, all) = channel();
+    gate.take_turn();
+    for number in 0..3 {
+        let said = said.clone();
+        gate.start(move || said.send(format!("new {number}")).unwrap());
+    }
+    thread::scope(|scope| {
+        for number in 0..3 {
+            let (gate, said) = (&gate, said.clone());
+            scope.spawn(move || gate.pass(|| said.send(format!("begun {number}")).unwrap()));
+            until_waiting(gate, 4 + number);
+        }
+        assert!(all.try_recv().is_err(), "there is one turn only");
+        gate.give_back();
+    });
+    drop(said);
+    let all: Vec<_> = all.iter().collect();
+    assert_eq!(all, ["begun 0", "begun 1", "begun 2", "new 0", "new 1", "new 2"]);
+}
+
+#[test]
+fn who_is_done_goes_on_with_the_next() {
+    let gate = gate(1);
+    let (said, all) = channel();
+    gate.take_turn();
+    for _ in 0..50 {
+        let said = said.clone();
+        gate.start(move || said.send(thread::current().id()).unwrap());
+    }
+    drop(said);
+    gate.give_back();
+    let threads: HashSet<_> = all.iter().collect();
+    assert_eq!(threads.len(), 1);
+}
+
+#[test]
+fn rested_threads_are_used_again() {
+    let gate = gate(1);
+    let thread = || {
+        let (said, heard) = channel();
+        gate.start(move || said.send(thread::current().id()).unwrap());
+        heard.recv().unwrap()
+    };
+    let first = thread();
+    while gate.lock().idle.is_empty() {
+        thread::yield_now();
+    }
+    assert_eq!(thread(), first);
+}
+
+#[test]
+fn work_that_panics_gives_its_turn_back() {
+    let gate = gate(1);
+    gate.start(|| panic!("as a test"));
+    gate.start(|| leave(|| panic!("as a test")));
+    let (said, heard) = channel();
+    gate.start(move || said.send(()).unwrap());
+    heard.recv().unwrap();
+    while gate.figures().busy > 0 {
+        thread::yield_now();
+    }
+    assert_eq!(gate.figures().waiting, 0);
+}
+
+/// Work that sleeps within a turn until the test wakes it, and then says so.
+fn asleep(gate: &Arc<Gate>) -> (Arc<Sleeper>, Receiver<()>) {
+    let (made, sleeper) = channel();
+    let (said, heard) = channel();
+    let inner = Arc::clone(gate);
+    gate.start(move || {
+        let sleeper = inner.sleeper();
+        made.send(Arc::clone(&sleeper)).unwrap();
+        sleeper.sleep();
+        said.send(()).unwrap();
+    });
+    (sleeper.recv().unwrap(), heard)
+}
+
+#[test]
+fn while_one_sleeps_others_work_and_it_wakes_with_a_turn() {
+    let gate = gate(1);
+    let (sleeper, awake) = asleep(&gate);
+    gate.pass(|| {
+        sleeper.wake();
+        until_waiting(&gate, 1);
+        assert!(awake.try_recv().is_err(), "the only turn is taken");
+    });
+    awake.recv().unwrap();
+}
+
+#[test]
+fn waking_before_sleeping_is_no_loss() {
+    let gate = gate(1);
+    gate.pass(|| {
+        let sleeper = gate.sleeper();
+        sleeper.wake();
+        sleeper.sleep();
+        assert_eq!(gate.figures().busy, 1);
+        assert_eq!(gate.pass(|| gate.figures().busy), 1, "it has its turn again");
+    });
+    assert_eq!((gate.figures().busy, gate.figures().waiting), (0, 0));
+}
+
+#[test]
+fn without_a_turn_sleeping_takes_none() {
+    let gate = gate(1);
+    let other = self::gate(1);
+    other.pass(|| {
+        let sleeper = gate.sleeper();
+        thread::scope(|scope| {
+            scope.spawn(|| sleeper.wake());
+            sleeper.sleep();
+        });
+        assert_eq!((gate.figures().busy, other.figures().busy), (0, 1));
+    });
 }

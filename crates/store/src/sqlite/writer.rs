@@ -397,6 +397,7 @@ mod tests {
     use super::super::schema;
     use super::*;
     use crate::error::AcceptError;
+    use crate::waiting::Wait;
 
     fn start(dir: &tempfile::TempDir, sql: &str, linger: Duration) -> Writer {
         let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
@@ -518,6 +519,50 @@ mod tests {
         }
         let result = writer.change(|batch| batch.append(&leaf(0)));
         assert!(matches!(result, Err(StorageError::Stopped)));
+    }
+
+    /// Counts sleeping and waking.
+    #[derive(Default)]
+    struct Counted(Arc<[AtomicU64; 2]>);
+
+    impl Waiting for Counted {
+        fn begin(&self) -> Arc<dyn Wait> {
+            Arc::new(Self(Arc::clone(&self.0)))
+        }
+    }
+
+    impl Wait for Counted {
+        fn sleep(&self) {
+            while self.0[1].load(Ordering::SeqCst) == self.0[0].load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            self.0[0].fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn wake(&self) {
+            self.0[1].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn every_change_sleeps_once_and_is_woken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = start(&dir, "", Duration::ZERO);
+        let counted = Counted::default();
+        let counts = Arc::clone(&counted.0);
+        writer.set_waiting(Arc::new(counted));
+        let count = |which: usize| counts[which].load(Ordering::SeqCst);
+        writer.change(|batch| batch.append(&leaf(0))).unwrap();
+        assert_eq!((count(0), count(1)), (1, 1));
+        writer.change(|_| Err::<(), _>(AcceptError::MessageIdUsed)).unwrap_err();
+        assert_eq!((count(0), count(1)), (2, 2));
+        writer.change(|_| -> Result<(), StorageError> { panic!("as a test") }).unwrap_err();
+        assert_eq!((count(0), count(1)), (3, 3), "nobody sleeps for ever");
+        while !writer.has_ended() {
+            thread::yield_now();
+        }
+        writer.change(|batch| batch.append(&leaf(0))).unwrap_err();
+        assert_eq!((count(0), count(1)), (4, 4), "nor when nothing is taken any more");
     }
 
     #[test]
