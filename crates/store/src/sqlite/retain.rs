@@ -30,15 +30,17 @@ pub(super) fn run(
     let mut report = RetentionReport::default();
     let received = before(now, rules.received_bodies);
     let unreceived = before(now, rules.unreceived_bodies);
-    in_steps(pool, BODIES, &[received, unreceived], |steps| {
-        let removed = writer.change(move |batch| remove_bodies(batch, &steps, now, received, unreceived))?;
-        removed.files.iter().for_each(|file| bodies.remove(file));
-        report.bodies += removed.bodies;
-        report.expired += removed.expired;
-        Ok(())
-    })?;
+    for (sql, limit) in [(RECEIVED, received), (UNRECEIVED, unreceived)] {
+        in_steps(pool, sql, limit, |steps| {
+            let removed = writer.change(move |batch| remove_bodies(batch, &steps, now, received, unreceived))?;
+            removed.files.iter().for_each(|file| bodies.remove(file));
+            report.bodies += removed.bodies;
+            report.expired += removed.expired;
+            Ok(())
+        })?;
+    }
     let cards = before(now, rules.cards);
-    in_steps(pool, CARDS, &[cards], |steps| {
+    in_steps(pool, CARDS, cards, |steps| {
         report.cards += writer.change(move |batch| remove_cards(batch, &steps, now, cards))?;
         Ok(())
     })?;
@@ -48,8 +50,10 @@ pub(super) fn run(
     Ok(report)
 }
 
-pub(super) const BODIES: &str = "SELECT seq FROM card INDEXED BY card_kept \
-     WHERE state > 0 AND (received < ?2 OR (received IS NULL AND created < ?3)) LIMIT ?1";
+pub(super) const RECEIVED: &str =
+    "SELECT seq FROM card INDEXED BY card_received WHERE state = 1 AND received < ?2 LIMIT ?1";
+pub(super) const UNRECEIVED: &str =
+    "SELECT seq FROM card INDEXED BY card_waiting WHERE state = 2 AND created < ?2 LIMIT ?1";
 pub(super) const CARDS: &str = "SELECT seq FROM card INDEXED BY card_idle WHERE state = 0 AND modified < ?2 LIMIT ?1";
 
 /// Everything before this moment is old. Without a rule nothing is.
@@ -62,17 +66,16 @@ fn before(now: OffsetDateTime, age: Option<Duration>) -> i64 {
 fn in_steps(
     pool: &Pool,
     sql: &str,
-    limits: &[i64],
+    limit: i64,
     mut remove: impl FnMut(Vec<i64>) -> Result<(), StorageError>,
 ) -> Result<(), StorageError> {
-    if limits.iter().all(|limit| *limit == i64::MIN) {
+    if limit == i64::MIN {
         return Ok(());
     }
     loop {
         let mut found: Vec<i64> = pool.long_read(|connection| {
-            let parameters = std::iter::once(&PAGE).chain(limits);
             let mut select = connection.prepare(sql).map_err(failed("look for what is old"))?;
-            let rows = select.query_map(rusqlite::params_from_iter(parameters), |row| row.get(0));
+            let rows = select.query_map([PAGE, limit], |row| row.get(0));
             rows.and_then(Iterator::collect).map_err(failed("look for what is old"))
         })?;
         found.sort_unstable();
