@@ -3,7 +3,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use aws_lc_rs::rsa::PublicEncryptingKey;
+use aws_lc_rs::{
+    rsa::{PublicEncryptingKey, PublicKeyComponents},
+    signature::{ParsedPublicKey, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY},
+};
 
 use crate::{KeyError, SignatureAlgorithm, SignatureInvalid, X509SignatureAlgorithm, der, key_transport, verify};
 
@@ -97,7 +100,6 @@ struct Inner {
     encrypting: OnceLock<Option<PublicEncryptingKey>>,
 }
 
-#[derive(Clone)]
 pub(crate) enum Key {
     Rsa(RsaKey),
     Ec { curve: Curve, point: Vec<u8> },
@@ -105,13 +107,23 @@ pub(crate) enum Key {
     Unsupported(&'static str),
 }
 
-#[derive(Clone)]
 pub(crate) struct RsaKey {
     pub(crate) modulus: Vec<u8>,
     pub(crate) exponent: Vec<u8>,
     pub(crate) bits: u32,
     /// The key is restricted to RSA-PSS (RFC 4055 1.2).
     pub(crate) pss_only: bool,
+    /// The key as the backend verifies the most common signatures with it, once that was asked for.
+    verifying: OnceLock<Option<ParsedPublicKey>>,
+}
+
+impl RsaKey {
+    /// For RSA PKCS#1 1.5 with SHA-256. `None` if no signature can be right.
+    pub(crate) fn verifying(&self) -> Option<&ParsedPublicKey> {
+        let parts = PublicKeyComponents { n: &self.modulus, e: &self.exponent };
+        let make = || parts.to_parsed_public_key(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY).ok();
+        self.verifying.get_or_init(make).as_ref()
+    }
 }
 
 const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
@@ -286,7 +298,7 @@ fn read_rsa(bits: &[u8], pss_only: bool) -> Result<RsaKey, KeyError> {
     {
         return Err(KeyError::Malformed("modulus or exponent cannot be those of an RSA key"));
     }
-    Ok(RsaKey { modulus: modulus.to_vec(), exponent: exponent.to_vec(), bits, pss_only })
+    Ok(RsaKey { modulus: modulus.to_vec(), exponent: exponent.to_vec(), bits, pss_only, verifying: OnceLock::new() })
 }
 
 fn read_ec(parameters: der::Reader<'_>, point: &[u8]) -> Result<Key, KeyError> {

@@ -20,7 +20,7 @@ pub(crate) fn xml(key: &Key, algorithm: SignatureAlgorithm, message: &[u8], sign
         }
         (Key::Rsa(key), A::RsaSha1) => rsa(key, &aws::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, message, signature),
         (Key::Rsa(key), A::RsaSha256) => {
-            rsa(key, &aws::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, message, signature)
+            key.verifying().ok_or(SignatureInvalid)?.verify_sig(message, signature).map_err(|_| SignatureInvalid)
         }
         (Key::Rsa(key), A::RsaSha512) => {
             rsa(key, &aws::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, message, signature)

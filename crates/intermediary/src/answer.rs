@@ -22,6 +22,7 @@ use rohrpost_osci::message::{
 use rohrpost_osci::mime::Part;
 use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::gate::{TURN_BYTES, leave};
+use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_planted::planted;
@@ -86,7 +87,7 @@ fn build(
     let feedback = feedback(received, entrance, &done, judgement);
     let header = ResponseHeader {
         control: entrance.control(Challenge::from_random(intermediary.random())),
-        intermediary: certificates(intermediary),
+        intermediary: intermediary.own.clone(),
         features: Some(FeatureDescription::announcing(FEATURES)),
         ..ResponseHeader::default()
     };
@@ -124,8 +125,8 @@ fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement
 
 /// The certificate we sign with: clients that were not configured with it need it to check signed answers, and learn it from
 /// the others.
-fn certificates(intermediary: &Intermediary) -> Option<IntermediaryCertificates> {
-    let pair = intermediary.parts.keys.signature()?;
+pub(crate) fn certificates(keys: &KeyRing) -> Option<IntermediaryCertificates> {
+    let pair = keys.signature()?;
     let signature =
         CertificateEntry::new(CertificateRole::Intermediary, CertificateUse::Signature, 0, pair.certificate.der());
     Some(IntermediaryCertificates { cipher: None, signature: Some(signature) })

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use rohrpost_crypto::Random;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_osci::dialog::IntermediaryDialog;
+use rohrpost_osci::header::IntermediaryCertificates;
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::Inspector;
@@ -72,13 +73,16 @@ pub struct Intermediary {
     settings: Settings,
     dialogs: DialogRegistry,
     counters: Counters,
+    /// The certificate we sign with, as it stands in every answer.
+    own: Option<IntermediaryCertificates>,
 }
 
 impl Intermediary {
     /// An intermediary without open dialogs.
     pub fn new(parts: Parts, settings: Settings) -> Self {
         let dialogs = DialogRegistry::new(settings.dialog_timeout, settings.max_dialogs);
-        Self { parts, settings, dialogs, counters: Counters::default() }
+        let own = answer::certificates(&parts.keys);
+        Self { parts, settings, dialogs, counters: Counters::default(), own }
     }
 
     /// The store, for jobs beside the orders.

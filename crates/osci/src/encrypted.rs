@@ -27,6 +27,7 @@
 //! ```
 
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
 use rohrpost_crypto::cipher::{self, OpenError, Sealer};
 use rohrpost_crypto::{DecryptionFailed, Decryptor, KeyError, PublicKey, Random, SessionKey, wrap_key};
@@ -263,10 +264,12 @@ fn is_malformed_base64(error: &io::Error) -> bool {
 }
 
 fn write_envelope(data: &EncryptedData) -> String {
-    let declarations = NsContext::from_pairs([("ds", DS), ("soap", SOAP), ("xenc", XENC), ("xsi", XSI)]);
+    static DECLARATIONS: LazyLock<String> = LazyLock::new(|| {
+        NsContext::from_pairs([("ds", DS), ("soap", SOAP), ("xenc", XENC), ("xsi", XSI)]).to_declarations()
+    });
     let location = MessageType::MessageEncrypted.schema_location();
     let mut xml = XmlWriter::new();
-    xml.open_declaring("soap:Envelope", &declarations.to_declarations(), &[("xsi:schemaLocation", &location)]);
+    xml.open_declaring("soap:Envelope", &DECLARATIONS, &[("xsi:schemaLocation", &location)]);
     xml.open("soap:Body", &[]).raw(&data.to_xml(&NsContext::empty())).close();
     xml.close();
     xml.finish()

@@ -2,6 +2,7 @@
 //! canonical apex carries, and the table from `xsi:schemaLocation` to [`MessageType`].
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use rohrpost_xmlsec::NsContext;
 
@@ -47,7 +48,8 @@ pub const NS6: &str = concat!(
 
 /// [`ENVELOPE`] as a context for canonicalisation.
 pub fn envelope_context() -> NsContext {
-    NsContext::from_pairs(ENVELOPE)
+    static CONTEXT: LazyLock<NsContext> = LazyLock::new(|| NsContext::from_pairs(ENVELOPE));
+    CONTEXT.clone()
 }
 
 /// The attributes of a header block that the next node on the way must process.

@@ -29,7 +29,7 @@ pub struct XmlWriter {
 impl XmlWriter {
     /// An empty writer.
     pub fn new() -> Self {
-        Self::default()
+        Self { out: String::with_capacity(ROOM), open: Vec::new() }
     }
 
     /// Writes a start tag; attributes in the order given.
@@ -100,6 +100,9 @@ impl XmlWriter {
     }
 }
 
+/// Bytes that most texts have at most.
+const ROOM: usize = 1024;
+
 /// Escapes character data: `&`, `<`, `>` and carriage return. Characters that XML 1.0 cannot carry become U+FFFD, so
 /// that the result is always well-formed; check with [`is_representable`] where a silent change would matter.
 pub fn escape_text(text: &str) -> Cow<'_, str> {
@@ -132,7 +135,7 @@ pub fn is_representable(text: &str) -> bool {
     text.chars().all(is_xml_char)
 }
 
-fn escape(text: &str, entity: fn(char) -> Option<&'static str>) -> Cow<'_, str> {
+fn escape(text: &str, entity: impl Fn(char) -> Option<&'static str>) -> Cow<'_, str> {
     let Some(first) = text.find(|c| entity(c).is_some() || !is_xml_char(c)) else {
         return Cow::Borrowed(text);
     };

@@ -76,4 +76,4 @@ impl<W: Write> Write for EncodeWriter<W> {
 
 /// Bytes in a full line, and the characters they become.
 pub(super) const LINE: usize = 57;
-const LINE_TEXT: usize = 76;
+pub(super) const LINE_TEXT: usize = 76;

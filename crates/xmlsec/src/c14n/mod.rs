@@ -107,6 +107,11 @@ impl<W: Write> Canonicalizer<W> {
         self.sink.write_all(b"<")?;
         self.sink.write_all(tag.name().qname().as_bytes())?;
         let declarations = match in_scope_for_apex {
+            Some(in_scope) if self.rendered.now().is_empty() => {
+                self.rendered.fill(in_scope);
+                in_scope.bindings().iter().try_for_each(|binding| self.write_declaration(binding))?;
+                &[]
+            }
             Some(in_scope) => {
                 if in_scope.get("").is_none() && self.rendered.now().get("").is_some() {
                     self.declaration(&Declaration { prefix: "".into(), uri: "".into() })?;
@@ -191,10 +196,11 @@ impl<W: Write> Canonicalizer<W> {
     }
 
     fn declaration(&mut self, declaration: &Declaration) -> io::Result<()> {
+        if self.rendered.bind(declaration) { self.write_declaration(declaration) } else { Ok(()) }
+    }
+
+    fn write_declaration(&mut self, declaration: &Declaration) -> io::Result<()> {
         let prefix = declaration.prefix();
-        if !self.rendered.bind(declaration) {
-            return Ok(());
-        }
         self.sink.write_all(if prefix.is_empty() { b" xmlns" } else { b" xmlns:" })?;
         self.sink.write_all(prefix.as_bytes())?;
         self.value(declaration.uri())

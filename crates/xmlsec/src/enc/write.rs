@@ -48,7 +48,8 @@ impl EncryptedData {
 
     /// Everything up to the inside of `CipherData`.
     fn head(&self, declarations: &NsContext) -> String {
-        let mut text = String::from("<xenc:EncryptedData");
+        let mut text = String::with_capacity(ROOM);
+        text.push_str("<xenc:EncryptedData");
         text.push_str(&declarations.to_declarations());
         push_attribute(&mut text, "Id", self.id.as_deref());
         push_attribute(&mut text, "MimeType", self.mime_type.as_deref());
@@ -70,6 +71,9 @@ impl EncryptedData {
         text
     }
 }
+
+/// Bytes that suffice for one key and one certificate.
+const ROOM: usize = 4 * 1024;
 
 /// Takes encrypted octets and writes them as `CipherValue`. Call [`finish`](Self::finish) at the end.
 #[derive(Debug)]

@@ -142,6 +142,8 @@ impl fmt::Debug for NsContext {
 /// A context that changes with the open elements and can go back.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
+    /// What it began with.
+    outer: Arc<NsContext>,
     /// Shared with those who keep it: a change makes a new one then.
     now: Arc<NsContext>,
     undo: Vec<(Arc<str>, Option<Arc<str>>)>,
@@ -149,7 +151,8 @@ pub(crate) struct Scope {
 
 impl Scope {
     pub(crate) fn new(context: &NsContext) -> Self {
-        Self { now: Arc::new(context.clone()), undo: Vec::new() }
+        let outer = Arc::new(context.clone());
+        Self { now: Arc::clone(&outer), outer, undo: Vec::new() }
     }
 
     pub(crate) fn now(&self) -> &Arc<NsContext> {
@@ -178,7 +181,18 @@ impl Scope {
         true
     }
 
+    /// Takes over a whole context where nothing is bound.
+    pub(crate) fn fill(&mut self, context: &NsContext) {
+        debug_assert!(self.now.is_empty(), "nothing is bound over");
+        Arc::make_mut(&mut self.now).clone_from(context);
+        self.undo.extend(context.bindings.iter().map(|binding| (binding.prefix.clone(), None)));
+    }
+
     pub(crate) fn back_to(&mut self, mark: usize) {
+        if mark == 0 && !self.undo.is_empty() {
+            self.undo.clear();
+            self.now = Arc::clone(&self.outer);
+        }
         while self.undo.len() > mark {
             if let Some((prefix, before)) = self.undo.pop() {
                 Arc::make_mut(&mut self.now).set(prefix, before);
@@ -204,8 +218,25 @@ mod tests {
             scope.bind(&declaration);
         }
         assert_eq!(**scope.now(), NsContext::from_pairs([("b", "urn:b"), ("a", "urn:x")]));
+        let inner = scope.mark();
+        scope.bind(&declare("a", "urn:y"));
+        scope.back_to(inner);
+        assert_eq!(scope.now().uri("a"), Some("urn:x"));
         scope.back_to(mark);
         assert_eq!(**scope.now(), outer);
+    }
+
+    #[test]
+    fn a_filled_scope_goes_back_too() {
+        let context = NsContext::from_pairs([("", "urn:d"), ("a", "urn:a")]);
+        let mut scope = Scope::new(&NsContext::empty());
+        scope.fill(&context);
+        let mark = scope.mark();
+        assert!(scope.bind(&declare("a", "urn:x")) && !scope.bind(&declare("", "urn:d")));
+        scope.back_to(mark);
+        assert_eq!(**scope.now(), context);
+        scope.back_to(0);
+        assert!(scope.now().is_empty());
     }
 
     #[test]
