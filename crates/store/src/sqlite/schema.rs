@@ -25,7 +25,8 @@ pub(super) fn open_writer(path: &Path, vfs: Option<&str>) -> Result<Connection, 
     connection.pragma_update(None, "cache_size", -65_536).map_err(failed("set cache_size"))?;
     // What retention removes shall be gone from the file, not only from the tables.
     connection.pragma_update(None, "secure_delete", true).map_err(failed("set secure_delete"))?;
-    connection.pragma_update(None, "wal_autocheckpoint", 2_000).map_err(failed("set wal_autocheckpoint"))?;
+    // 32 MB: a page that many deliveries change, as those of indexes, goes to its place once for all of them.
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000).map_err(failed("set wal_autocheckpoint"))?;
     migrate(&mut connection)?;
     Ok(connection)
 }
