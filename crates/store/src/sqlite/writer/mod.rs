@@ -1,6 +1,10 @@
 //! Changes the database: takes all changes that are waiting, makes them in one transaction, and answers all of them after the
 //! commit, so that they share the wait for the disk. One thread does so, unless a [`Pace`] is given.
 
+mod patience;
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +16,7 @@ use rohrpost_audit::{Frontier, Leaf};
 use rohrpost_planted::planted;
 use rusqlite::{Connection, ErrorCode};
 
+use self::patience::Patience;
 use super::log::Appender;
 use super::schema::failed;
 use crate::disk::Pace;
@@ -20,14 +25,6 @@ use crate::waiting::{Waiting, WakeOnDrop};
 
 /// Changes waiting for the writer before further callers have to wait to queue.
 pub(super) const QUEUE: usize = 1_024;
-/// Changes in one transaction at most.
-const MAX_BATCH: usize = 256;
-/// Changes that make a transaction worth its wait for the disk, so that lingering for more ends.
-const GOOD_BATCH: usize = 8;
-/// Times the writer lingers for one transaction at most.
-const MAX_LINGER: u32 = 4;
-/// Transactions without lingering after lingering was in vain several times.
-const MAX_PAUSE: u32 = 64;
 
 /// The way to have changes made. Dropping it ends the thread after the last queued change.
 pub(super) struct Writer {
@@ -138,7 +135,7 @@ impl Writer {
 impl Driver {
     fn start_thread(committer: Committer, linger: Duration) -> Self {
         let (queue, waiting) = sync_channel(QUEUE);
-        let state = Thread { committer, waiting, patience: Patience { linger, pause: 0, next_pause: 1 } };
+        let state = Thread { committer, waiting, patience: Patience::new(linger) };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || state.run())
@@ -346,234 +343,4 @@ fn is_full(error: &StorageError) -> bool {
 fn execute(connection: &Connection, sql: &'static str) -> Result<(), StorageError> {
     connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(failed(sql))?;
     Ok(())
-}
-
-/// Whether to wait a moment for further changes before the disk is asked. It pays when callers come in numbers and
-/// costs a lone caller time, so it is tried again and again, and more and more seldom where it gains nothing.
-struct Patience {
-    linger: Duration,
-    pause: u32,
-    next_pause: u32,
-}
-
-impl Patience {
-    fn gather(&mut self, jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
-        take_all(jobs, waiting);
-        if self.linger.is_zero() || jobs.len() >= GOOD_BATCH {
-            return;
-        }
-        if self.pause > 0 {
-            self.pause -= 1;
-            return;
-        }
-        let before = jobs.len();
-        for _ in 0..MAX_LINGER {
-            let length = jobs.len();
-            thread::sleep(self.linger);
-            take_all(jobs, waiting);
-            if jobs.len() == length || jobs.len() >= GOOD_BATCH {
-                break;
-            }
-        }
-        if jobs.len() > before {
-            self.next_pause = 1;
-        } else {
-            self.pause = self.next_pause;
-            self.next_pause = (self.next_pause * 2).min(MAX_PAUSE);
-        }
-    }
-}
-
-fn take_all(jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
-    jobs.extend(waiting.try_iter().take(MAX_BATCH - jobs.len().min(MAX_BATCH)));
-}
-
-#[cfg(test)]
-mod tests {
-    use rohrpost_audit::{Event, LogSigner, SigningKey};
-    use time::OffsetDateTime;
-
-    use super::super::log::Log;
-    use super::super::schema;
-    use super::*;
-    use crate::error::AcceptError;
-    use crate::waiting::Wait;
-
-    fn start(dir: &tempfile::TempDir, sql: &str, linger: Duration) -> Writer {
-        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
-        connection.execute_batch(sql).unwrap();
-        let signer = LogSigner::new("log.example", SigningKey::from_seed(&[7; 32])).unwrap();
-        let appender = Appender::load(&connection, signer).unwrap();
-        Writer::start(connection, appender, linger, None)
-    }
-
-    fn leaf(bytes: usize) -> Leaf {
-        let mut leaf = Leaf::new(OffsetDateTime::UNIX_EPOCH, Event::Refused);
-        leaf.algorithms = vec!["x".repeat(500); bytes / 500];
-        leaf
-    }
-
-    /// Keeps the thread busy while others queue up, so that they share transactions.
-    fn together<T: Send>(writer: &Writer, count: usize, change: impl Fn(usize) -> T + Sync) -> Vec<T> {
-        let (busy, begun) = sync_channel(1);
-        thread::scope(|scope| {
-            let hold = scope.spawn(|| {
-                writer.change(move |_| {
-                    busy.send(()).unwrap();
-                    thread::sleep(Duration::from_millis(150));
-                    Ok::<_, StorageError>(())
-                })
-            });
-            begun.recv().unwrap();
-            let change = &change;
-            let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || change(number))).collect();
-            hold.join().unwrap().unwrap();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        })
-    }
-
-    #[test]
-    fn one_that_fails_spoils_nothing_for_the_others() {
-        let dir = tempfile::tempdir().unwrap();
-        let writer = start(&dir, "", Duration::ZERO);
-        let results = together(&writer, 20, |number| {
-            writer.change(move |batch| {
-                let seq = batch.append(&leaf(0))?;
-                if number % 3 == 0 { Err(AcceptError::MessageIdUsed) } else { Ok(seq) }
-            })
-        });
-        let mut kept: Vec<u64> = results.iter().filter_map(|result| result.as_ref().ok().copied()).collect();
-        kept.sort_unstable();
-        assert_eq!(kept, (0..13).collect::<Vec<_>>());
-        assert_eq!(results.iter().filter(|result| matches!(result, Err(AcceptError::MessageIdUsed))).count(), 7);
-        let (changes, commits) = writer.counts();
-        assert_eq!(changes, 14);
-        assert!(commits <= 3, "{commits}");
-        drop(writer);
-        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
-        assert_eq!(Log(&connection).size().unwrap(), 13);
-    }
-
-    #[test]
-    fn nobody_is_answered_before_the_commit() {
-        let dir = tempfile::tempdir().unwrap();
-        let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
-        let signer = LogSigner::new("log.example", SigningKey::from_seed(&[7; 32])).unwrap();
-        let appender = Appender::load(&connection, signer).unwrap();
-        let mut committer = Committer { connection, appender, counters: Arc::default(), in_doubt: false };
-        let (reply, first_answer) = sync_channel(2);
-        let first = Task {
-            work: Some(|_: &mut Batch<'_>| Ok::<_, StorageError>(())),
-            outcome: None,
-            reply,
-            wake: WakeOnDrop(None),
-        };
-        let (reply, answer) = sync_channel(2);
-        // Runs in the same transaction after the first.
-        let second = move |_: &mut Batch<'_>| Ok::<_, StorageError>(first_answer.try_recv().is_err());
-        let second = Task { work: Some(second), outcome: None, reply, wake: WakeOnDrop(None) };
-        assert!(committer.serve(vec![Box::new(first), Box::new(second)]));
-        assert!(answer.recv().unwrap().unwrap(), "the first had its answer before the commit");
-    }
-
-    #[test]
-    fn a_full_disk_is_survived() {
-        let dir = tempfile::tempdir().unwrap();
-        let pages: i64 = {
-            let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
-            connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap()
-        };
-        let writer = start(&dir, &format!("PRAGMA max_page_count = {}", pages + 20), Duration::ZERO);
-        let append = |bytes| writer.change(move |batch| batch.append(&leaf(bytes)));
-        assert_eq!(append(0).unwrap(), 0);
-        let mut last = 0;
-        let failed = loop {
-            match append(16_000) {
-                Ok(seq) => last = seq,
-                Err(error) => break error,
-            }
-            assert!(last < 100, "the limit does not work");
-        };
-        assert!(matches!(failed, StorageError::Database { .. }), "{failed}");
-        assert!(matches!(append(16_000), Err(StorageError::Database { .. })));
-        // Also if the first of two entries still found room.
-        let both = writer.change(|batch| batch.append(&leaf(0)).and_then(|_| batch.append(&leaf(16_000))));
-        assert!(matches!(both, Err(StorageError::Database { .. })));
-        // What is small still fits, and the log goes on where it was.
-        assert_eq!(append(0).unwrap(), last + 1);
-        drop(writer);
-        // Opening checks the log against its checkpoint.
-        drop(start(&dir, "", Duration::ZERO));
-    }
-
-    #[test]
-    fn after_the_end_nothing_hangs() {
-        let dir = tempfile::tempdir().unwrap();
-        let writer = start(&dir, "", Duration::from_millis(1));
-        assert!(!writer.has_ended());
-        let result = writer.change(|_| -> Result<(), StorageError> { panic!("as a test") });
-        assert!(matches!(result, Err(StorageError::Stopped)));
-        // The answer comes while the thread is still on its way out.
-        while !writer.has_ended() {
-            thread::yield_now();
-        }
-        let result = writer.change(|batch| batch.append(&leaf(0)));
-        assert!(matches!(result, Err(StorageError::Stopped)));
-    }
-
-    /// Counts sleeping and waking.
-    #[derive(Default)]
-    struct Counted(Arc<[AtomicU64; 2]>);
-
-    impl Waiting for Counted {
-        fn begin(&self) -> Arc<dyn Wait> {
-            Arc::new(Self(Arc::clone(&self.0)))
-        }
-    }
-
-    impl Wait for Counted {
-        fn sleep(&self) {
-            while self.0[1].load(Ordering::SeqCst) == self.0[0].load(Ordering::SeqCst) {
-                thread::yield_now();
-            }
-            self.0[0].fetch_add(1, Ordering::SeqCst);
-        }
-
-        fn wake(&self) {
-            self.0[1].fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    #[test]
-    fn every_change_sleeps_once_and_is_woken_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut writer = start(&dir, "", Duration::ZERO);
-        let counted = Counted::default();
-        let counts = Arc::clone(&counted.0);
-        writer.set_waiting(Arc::new(counted));
-        let count = |which: usize| counts[which].load(Ordering::SeqCst);
-        writer.change(|batch| batch.append(&leaf(0))).unwrap();
-        assert_eq!((count(0), count(1)), (1, 1));
-        writer.change(|_| Err::<(), _>(AcceptError::MessageIdUsed)).unwrap_err();
-        assert_eq!((count(0), count(1)), (2, 2));
-        writer.change(|_| -> Result<(), StorageError> { panic!("as a test") }).unwrap_err();
-        assert_eq!((count(0), count(1)), (3, 3), "nobody sleeps for ever");
-        while !writer.has_ended() {
-            thread::yield_now();
-        }
-        writer.change(|batch| batch.append(&leaf(0))).unwrap_err();
-        assert_eq!((count(0), count(1)), (4, 4), "nor when nothing is taken any more");
-    }
-
-    #[test]
-    fn lingering_where_it_gains_nothing_becomes_rare() {
-        let (_queue, waiting) = sync_channel(1);
-        let mut patience = Patience { linger: Duration::from_nanos(1), pause: 0, next_pause: 1 };
-        let mut lingered = 0;
-        for _ in 0..400 {
-            lingered += u32::from(patience.pause == 0);
-            patience.gather(&mut Vec::new(), &waiting);
-        }
-        assert!((8..16).contains(&lingered), "{lingered}");
-    }
 }
