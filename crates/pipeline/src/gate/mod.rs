@@ -97,12 +97,10 @@ impl Gate {
     /// `work` is dropped.
     pub fn start(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
-        if state.free == 0 {
+        if !state.take_free() {
             state.new.push_back((Instant::now(), Box::new(work)));
             return;
         }
-        state.free -= 1;
-        state.waits.add(Duration::ZERO);
         self.employ(state, Box::new(work));
     }
 
@@ -133,27 +131,33 @@ impl Gate {
     /// Gives a turn to a thread, as soon as there is one.
     fn queue(&self, sleeper: &Arc<Sleeper>) {
         let mut state = self.lock();
-        if state.free == 0 {
+        if !state.take_free() {
             state.begun.push_back((Instant::now(), Arc::clone(sleeper)));
             return;
         }
-        state.free -= 1;
-        state.waits.add(Duration::ZERO);
         drop(state);
         sleeper.unpark();
     }
 
     /// Hands a turn to the next.
     fn give_back(self: &Arc<Self>) {
+        if let Some(job) = self.go_on() {
+            self.employ(self.lock(), job);
+        }
+    }
+
+    /// Hands a turn to the next, unless that is new work, which needs a thread: then that has the turn.
+    fn go_on(&self) -> Option<Job> {
         let mut state = self.lock();
         match state.next() {
-            None => state.free += 1,
+            Some(Next::New(job)) => return Some(job),
             Some(Next::Begun(sleeper)) => {
                 drop(state);
                 sleeper.unpark();
             }
-            Some(Next::New(job)) => self.employ(state, job),
+            None => state.free += 1,
         }
+        None
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,6 +167,16 @@ impl Gate {
 }
 
 impl State {
+    /// Takes a turn nobody has, if there is one.
+    fn take_free(&mut self) -> bool {
+        let is_free = self.free > 0;
+        if is_free {
+            self.free -= 1;
+            self.waits.add(Duration::ZERO);
+        }
+        is_free
+    }
+
     fn next(&mut self) -> Option<Next> {
         let (came, next) = match self.begun.pop_front() {
             Some((came, sleeper)) => (came, Next::Begun(sleeper)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::{Gate, HELD, Next, State};
+use super::{Gate, HELD, State};
 
 /// Work for a thread of the gate.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -56,23 +56,6 @@ impl Gate {
             let _ = catch_unwind(AssertUnwindSafe(job));
             let has_turn = HELD.take().is_some();
             next = has_turn.then(|| self.go_on()).flatten().or_else(|| self.rest(&worker));
-        }
-    }
-
-    /// Gives a turn back, unless there is new work to do with it.
-    fn go_on(&self) -> Option<Job> {
-        let mut state = self.lock();
-        match state.next() {
-            Some(Next::New(job)) => Some(job),
-            Some(Next::Begun(sleeper)) => {
-                drop(state);
-                sleeper.unpark();
-                None
-            }
-            None => {
-                state.free += 1;
-                None
-            }
         }
     }
 
