@@ -7,16 +7,17 @@
 //! Deliberately not here: content keys (the intermediary is a blind relay and has no type that could hold one), HTTP, TLS,
 //! SQL, the clock. All methods block; run them on threads that may wait.
 //!
-//! ```no_run
-//! use std::sync::Arc;
-//! use rohrpost_intermediary::{Context, Intermediary, Parts, Settings, TokenAuthority};
-//! # fn parts() -> Parts { unimplemented!() }
-//! # fn request() -> rohrpost_pipeline::spool::Spool { unimplemented!() }
+//! ```
+//! use rohrpost_intermediary::{Context, Intermediary, Parts, Settings};
+//! use rohrpost_pipeline::spool::Spool;
 //!
-//! let intermediary = Intermediary::new(parts(), Settings::default());
-//! let context = Context { now: time::macros::datetime!(2026-11-24 12:00 UTC), correlation_id: "c1".to_owned() };
-//! let handled = intermediary.handle(request(), &context);
-//! println!("{} bytes for {}", handled.answer.len(), handled.order);
+//! fn answer(parts: Parts, request: Spool) -> Spool {
+//!     let intermediary = Intermediary::new(parts, Settings::default());
+//!     let context = Context { now: time::macros::datetime!(2026-11-24 12:00 UTC), correlation_id: "c1".to_owned() };
+//!     let handled = intermediary.handle(request, &context);
+//!     println!("{} bytes for {}", handled.answer.len(), handled.order);
+//!     handled.answer
+//! }
 //! ```
 
 mod answer;
