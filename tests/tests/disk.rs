@@ -332,6 +332,37 @@ fn first_starts() {
     });
 }
 
+/// A first start that goes on in spite of a failure promises as much as any other: what is stored then survives a power cut.
+#[test]
+fn a_first_start_without_a_write_ahead_log_is_none() {
+    let starts = |fault: Fault| {
+        for nth in 0.. {
+            let disk = SimulatedDisk::new(nth);
+            disk.fail(nth, fault);
+            let opened = open(&disk);
+            if disk.spare() {
+                return;
+            }
+            let Ok(store) = opened else { continue };
+            for name in ["1", "2", "3"] {
+                accept(&store, name).unwrap();
+            }
+            disk.stop(Fault::PowerCut);
+            drop(store);
+            disk.restart();
+            let store = open(&disk).unwrap();
+            for name in ["1", "2", "3"] {
+                assert!(store.card(&id(name)).unwrap().is_some(), "{fault:?} at the {nth}th operation: {name} is lost");
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for fault in [Fault::NoSpace, Fault::Io, Fault::ReadIo, Fault::ShortWrite, Fault::SyncFails] {
+            scope.spawn(move || starts(fault));
+        }
+    });
+}
+
 /// What starts are counted for is that no two files ever get the same name.
 #[test]
 fn a_start_that_cannot_be_counted_is_none() {

@@ -1,6 +1,8 @@
 //! Connections and numbered migrations, forward only.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rohrpost_planted::planted;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -19,7 +21,7 @@ pub(super) fn open_writer(path: &Path, vfs: Option<&str>) -> Result<Connection, 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = connect(path, flags, vfs)?;
     settings(&connection)?;
-    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed("switch to WAL"))?;
+    write_ahead(&connection)?;
     let synchronous = if planted("commit-not-fsynced") { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", synchronous).map_err(failed("set synchronous"))?;
     connection.pragma_update(None, "cache_size", -65_536).map_err(failed("set cache_size"))?;
@@ -54,7 +56,7 @@ pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> St
         if damaged {
             StorageError::Corrupt(format!("the database cannot {action}: {error}"))
         } else {
-            StorageError::Database { action, source: std::sync::Arc::new(error) }
+            StorageError::Database { action, source: Arc::new(error) }
         }
     }
 }
@@ -71,6 +73,24 @@ fn settings(connection: &Connection) -> Result<(), StorageError> {
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed("set busy_timeout"))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(failed("set temp_store"))
+}
+
+/// Without a write-ahead log a commit would be the removal of a file, which a power cut takes back. SQLite names the new mode
+/// before it has made the switch durable: whether that succeeds shows only when the statement is run to its end.
+fn write_ahead(connection: &Connection) -> Result<(), StorageError> {
+    let sql = "PRAGMA journal_mode = WAL";
+    let modes = if planted("switch-to-write-ahead-log-not-awaited") {
+        connection.query_row(sql, [], |row| row.get(0)).map(|mode| vec![mode])
+    } else {
+        let mut statement = connection.prepare(sql).map_err(failed("switch to a write-ahead log"))?;
+        statement.query_map([], |row| row.get::<_, String>(0)).and_then(Iterator::collect)
+    };
+    let modes: Vec<String> = modes.map_err(failed("switch to a write-ahead log"))?;
+    if modes == ["wal"] {
+        return Ok(());
+    }
+    let reason = io::Error::other(format!("the journal stays in the mode {}", modes.concat()));
+    Err(StorageError::Database { action: "switch to a write-ahead log", source: Arc::new(reason) })
 }
 
 fn version(connection: &Connection) -> Result<u32, StorageError> {
