@@ -363,6 +363,31 @@ fn a_first_start_without_a_write_ahead_log_is_none() {
     });
 }
 
+/// After a failed sync the process sees bytes that are not on the disk; if it is killed, the next one sees them too.
+#[test]
+fn what_a_failed_sync_left_in_sight_is_not_built_on() {
+    for seed in 0..20 {
+        let disk = SimulatedDisk::new(seed);
+        let store = open(&disk).unwrap();
+        accept(&store, "before").unwrap();
+        disk.fail_often(100_000, &[Fault::SyncFails]);
+        accept(&store, "failing").unwrap_err();
+        disk.stop(Fault::Kill);
+        drop(store);
+        disk.fail_often(0, &[]);
+        disk.restart();
+        let store = open(&disk).unwrap();
+        accept(&store, "after").unwrap();
+        disk.stop(Fault::PowerCut);
+        drop(store);
+        disk.restart();
+        let store = open(&disk).unwrap();
+        for name in ["before", "after"] {
+            assert!(store.card(&id(name)).unwrap().is_some(), "seed {seed}: {name} is lost");
+        }
+    }
+}
+
 /// What starts are counted for is that no two files ever get the same name.
 #[test]
 fn a_start_that_cannot_be_counted_is_none() {

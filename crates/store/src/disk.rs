@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -112,6 +112,13 @@ pub trait Disk: Send + Sync {
     /// As the operating system. What was not on the disk by then may never get there.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
 
+    /// Writes the bytes of a file over themselves and tells whether there is one. A sync that failed may have left bytes that every process sees and
+    /// that no later sync brings to the disk; after this the next one does.
+    ///
+    /// # Errors
+    /// As the operating system.
+    fn rewrite(&self, path: &Path) -> io::Result<bool>;
+
     /// Waits until the names in a folder are on the disk.
     ///
     /// # Errors
@@ -171,6 +178,22 @@ impl Disk for SystemDisk {
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn rewrite(&self, path: &Path) -> io::Result<bool> {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        let (mut buffer, mut offset) = (vec![0; 1 << 20], 0);
+        loop {
+            let count = FileExt::read_at(&file, &mut buffer, offset)?;
+            if count == 0 {
+                return Ok(true);
+            }
+            file.write_all_at(&buffer[..count], offset)?;
+            offset += count as u64;
+        }
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

@@ -263,6 +263,17 @@ impl Disk for Mounted {
         Ok(())
     }
 
+    fn rewrite(&self, path: &Path) -> io::Result<bool> {
+        let mut state = self.disk.lock();
+        state.read(self.boot)?;
+        let number = match state.names.file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        let bytes = state.contents(number)?.seen.clone();
+        state.write(self.boot, number, 0, &bytes).map(|()| true)
+    }
+
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.disk.sync_folder(self.boot, path)
     }

@@ -46,6 +46,7 @@ use crate::rules::{CardPage, CardRule, FetchRule};
 use crate::waiting::Waiting;
 
 const DATABASE: &str = "rohrpost.db";
+const WRITE_AHEAD_LOG: &str = "rohrpost.db-wal";
 const LOCK: &str = "rohrpost.lock";
 
 /// How a store works.
@@ -128,6 +129,7 @@ impl SqliteStore {
         }
         // Made before the database does it, which would let everybody read it. Its companions inherit the mode.
         disk.create_file(&path).map_err(|error| StorageError::io(&path, error))?;
+        settle_write_ahead_log(disk.as_ref(), &dir.join(WRITE_AHEAD_LOG))?;
         let connection = schema::open_writer(&path, vfs)?;
         bodies.begin_names(if planted("names-of-bodies-begin-again") { 1 } else { count_start(&connection)? });
         // SQLite makes the names of its files durable, but does not look whether that succeeds.
@@ -318,6 +320,20 @@ fn is_missing(disk: &dyn Disk, path: &Path) -> Result<bool, StorageError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(StorageError::io(path, error)),
     }
+}
+
+/// Brings the write-ahead log of an earlier process to the disk as it is seen now. That process may have died of a sync that
+/// failed: then its last bytes are seen, will be taken for a transaction and followed by others, and are not on the disk.
+fn settle_write_ahead_log(disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
+    if planted("write-ahead-log-of-the-dead-trusted") {
+        return Ok(());
+    }
+    let settled = match disk.rewrite(path) {
+        Ok(true) => disk.sync_file(path),
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    settled.map_err(|error| StorageError::io(path, error))
 }
 
 /// Two statements: a row that is returned by a change comes before it is known whether the change can be kept, and a count that is
