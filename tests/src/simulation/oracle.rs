@@ -324,8 +324,11 @@ impl Oracle {
         must!(heard.data.as_deref() == Some(&shipment.data()), "{} is handed out with another content", short(id));
         must!(bundle.card.subject.as_deref() == Some(&shipment.subject()), "{} has another subject", short(id));
         if oldest {
-            must!(card.received.is_none(), "{} was received and is handed out again", short(id));
-            must!(Some(card.created) == first, "{} is handed out before its turn", short(id));
+            // Who has two dialogs at once may be handed out in one what is acknowledged in the other at the same moment.
+            let received = self.cards.get(id).is_some_and(|card| card.received.is_some());
+            let again = received || (alone && card.received.is_some());
+            must!(!again, "{} was received and is handed out again", short(id));
+            must!(first.is_none_or(|first| card.created <= first), "{} is handed out before its turn", short(id));
         }
         if card.received.is_none() {
             conversation.handed_out.insert(id.to_owned());
