@@ -244,3 +244,20 @@ fn use_everything(store: &SqliteStore) -> Result<(), StorageError> {
     store.mark_received(&[id("m1")], suite::at(100))?;
     Ok(())
 }
+
+#[test]
+fn only_who_may_write_moves_the_write_ahead_log() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [dir, killed] = [0, 1].map(|at| dirs[at].path());
+    let store = SqliteStore::open(dir, signer(), SqliteOptions::default()).unwrap();
+    store.accept(delivery("m-1", 0)).unwrap();
+    for name in ["rohrpost.db", "rohrpost.db-wal"] {
+        fs::copy(dir.join(name), killed.join(name)).unwrap();
+    }
+    drop(store);
+    assert!(!dir.join("rohrpost.db-wal").exists(), "the store leaves one file when it is closed");
+
+    let log = fs::read(killed.join("rohrpost.db-wal")).unwrap();
+    assert_eq!(SqliteReader::open(killed).unwrap().stats().unwrap().waiting, 1);
+    assert_eq!(fs::read(killed.join("rohrpost.db-wal")).unwrap(), log, "reading changes nothing");
+}

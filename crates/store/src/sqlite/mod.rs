@@ -70,9 +70,10 @@ impl Default for SqliteOptions {
 
 /// The store in one folder. One process may have it open; share it between threads by reference or `Arc`.
 pub struct SqliteStore {
-    // Dropped in this order: first the writer ends, then the lock is given up.
-    writer: Writer,
+    // Dropped in this order: the writer's connection is the last and moves the write-ahead log into the database, then the lock is
+    // given up.
     reader: SqliteReader,
+    writer: Writer,
     bodies: Bodies,
     recovery: Recovery,
     _lock: DiskLock,

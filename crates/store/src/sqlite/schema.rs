@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rohrpost_planted::planted;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::StorageError;
@@ -38,6 +39,9 @@ pub(super) fn open_reader(path: &Path, vfs: Option<&str>) -> Result<Connection, 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = connect(path, flags, vfs)?;
     settings(&connection)?;
+    // Who reads moves nothing, not even as the last one: only the writer knows that the write-ahead log is on the disk.
+    let stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    connection.set_db_config(stays, true).map_err(failed("leave the write-ahead log alone"))?;
     connection.pragma_update(None, "query_only", true).map_err(failed("set query_only"))?;
     let found = version(&connection)?;
     if found == KNOWN { Ok(connection) } else { Err(StorageError::SchemaVersion { found, known: KNOWN }) }
