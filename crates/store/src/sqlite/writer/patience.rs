@@ -9,7 +9,7 @@ use super::Job;
 /// Changes in one transaction at most.
 const MAX_BATCH: usize = 256;
 /// Changes that make a transaction worth its wait for the disk, so that lingering for more ends.
-const GOOD_BATCH: usize = 8;
+const GOOD_BATCH: usize = 16;
 /// Times the writer lingers for one transaction at most.
 const MAX_LINGER: u32 = 4;
 /// Transactions without lingering after lingering was in vain several times.
