@@ -10,8 +10,10 @@ use super::Job;
 const MAX_BATCH: usize = 256;
 /// Changes that make a transaction worth its wait for the disk, so that lingering for more ends.
 const GOOD_BATCH: usize = 16;
-/// Times the writer lingers for one transaction at most.
-const MAX_LINGER: u32 = 4;
+/// Moments that make up the time to linger: after each it is looked whether enough have come.
+const MOMENTS: u32 = 4;
+/// Moments for one transaction at most.
+const MAX_MOMENTS: u32 = 4 * MOMENTS;
 /// Transactions without lingering after lingering was in vain several times.
 const MAX_PAUSE: u32 = 64;
 
@@ -39,11 +41,13 @@ impl Patience {
             return;
         }
         let before = jobs.len();
-        for _ in 0..MAX_LINGER {
+        let mut in_vain = 0;
+        for _ in 0..MAX_MOMENTS {
             let length = jobs.len();
-            thread::sleep(self.linger);
+            thread::sleep(self.linger / MOMENTS);
             take_all(jobs, waiting);
-            if jobs.len() == length || jobs.len() >= GOOD_BATCH {
+            in_vain = if jobs.len() == length { in_vain + 1 } else { 0 };
+            if in_vain == MOMENTS || jobs.len() >= GOOD_BATCH {
                 break;
             }
         }
