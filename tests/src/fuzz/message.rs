@@ -11,7 +11,9 @@ use rohrpost_osci::fault::Fault;
 use rohrpost_osci::feedback::{Code, Feedback, Language};
 use rohrpost_osci::header::BlockError;
 use rohrpost_osci::ids::MessageId;
-use rohrpost_osci::message::{Request, Response, ResponseHeader, ResponseToFetchDelivery, StoreDelivery};
+use rohrpost_osci::message::{
+    RecipientRequest, RecipientResponse, Request, Response, ResponseHeader, ResponseToFetchDelivery, StoreDelivery,
+};
 use rohrpost_osci::mime::{Boundary, Limits as MimeLimits, Multipart, Part};
 use rohrpost_osci::ns::envelope_context;
 use rohrpost_osci::selection::DeliverySelection;
@@ -29,9 +31,10 @@ pub fn fault(data: &[u8]) {
     assert_eq!(Fault::parse(&written, &multipart).expect("and is a fault"), Some(fault));
 }
 
-/// Bytes as an order or an answer in the clear.
+/// Bytes as an order, as a delivery for a passive recipient, or as the answer to either, in the clear.
 pub fn message(data: &[u8]) {
     let Some(read) = Message::read(data) else { return };
+    between_intermediary_and_recipient(&read);
     let envelope = &read.envelope;
     if let Ok(request) = Request::parse(envelope) {
         assert_eq!(request.message_type(), envelope.message_type());
@@ -54,6 +57,48 @@ pub fn message(data: &[u8]) {
                     == (&other.control, &other.intermediary, &other.certificates, &other.features)
         };
         composed_again(&read, &response, compose_response, |envelope| Response::parse(envelope).ok(), same);
+    }
+}
+
+fn between_intermediary_and_recipient(read: &Message) {
+    let envelope = &read.envelope;
+    if let Ok(request) = RecipientRequest::parse(envelope) {
+        assert_eq!(request.message_type(), envelope.message_type());
+        assert!(Request::parse(envelope).is_err(), "a message has one direction");
+        let compose = |request: &RecipientRequest, from: &Message| {
+            Some(match request {
+                RecipientRequest::AcceptDelivery(request) => request.compose(from.delivery()?),
+                RecipientRequest::ProcessDelivery(request) => request.compose(from.delivery()?),
+                other => panic!("{other:?} is not composed here"),
+            })
+        };
+        let same = |one: &RecipientRequest, other: &RecipientRequest| {
+            let common = |request: &RecipientRequest| {
+                let header = request.header();
+                (header.control.clone(), header.languages.clone(), header.certificates.clone(), header.features.clone())
+            };
+            common(one) == common(other)
+                && (one.intermediary(), one.card()) == (other.intermediary(), other.card())
+                && one.header().custom.len() == other.header().custom.len()
+        };
+        composed_again(read, &request, compose, |envelope| RecipientRequest::parse(envelope).ok(), same);
+    }
+    if let Ok(response) = RecipientResponse::parse(envelope) {
+        assert_eq!(response.message_type(), envelope.message_type());
+        assert!(Response::parse(envelope).is_err(), "a message has one direction");
+        let compose = |response: &RecipientResponse, from: &Message| {
+            Some(match response {
+                RecipientResponse::AcceptDelivery(answer) => answer.compose(),
+                RecipientResponse::ProcessDelivery(answer) => answer.compose(from.delivery()),
+                other => panic!("{other:?} is not composed here"),
+            })
+        };
+        let same = |one: &RecipientResponse, other: &RecipientResponse| {
+            let (before, after) = (one.header(), other.header());
+            (one.feedback(), &before.control, &before.certificates, &before.features)
+                == (other.feedback(), &after.control, &after.certificates, &after.features)
+        };
+        composed_again(read, &response, compose, |envelope| RecipientResponse::parse(envelope).ok(), same);
     }
 }
 

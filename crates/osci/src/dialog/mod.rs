@@ -3,7 +3,8 @@
 //! Every message carries a [`ControlBlock`]. In an *explicit* dialog (from InitDialog to ExitDialog) each side echoes
 //! the other's last challenge, the conversation id stays and the sequence number counts the requests; an *implicit*
 //! dialog is one request and its response. The client's side is [`ClientDialog`], the intermediary's is
-//! [`IntermediaryDialog`] together with [`answer_implicit`].
+//! [`IntermediaryDialog`] together with [`answer_implicit`]. Between an intermediary, then in the client's place, and a passive
+//! recipient there are no dialogs but one request and its answer: [`answer_intermediary`].
 //!
 //! Not in here: time (how long a dialog lives is its keeper's business), input and output, and random numbers.
 //!
@@ -30,10 +31,12 @@
 
 mod client;
 mod intermediary;
+mod recipient;
 mod rules;
 
 pub use client::{ClientDialog, RequestImpossible, ResponseViolation};
 pub use intermediary::{Client, Fresh, Implicit, IntermediaryDialog, Tolerance, Turn, Violation, answer_implicit};
+pub use recipient::{NotAnswerable, answer_intermediary};
 pub use rules::{Misplaced, Part, Presence, Rule, needs_explicit_dialog};
 
 use crate::ids::{Challenge, ConversationId};

@@ -43,11 +43,11 @@ const INTERMEDIARY_ENTRY: &str = "intermed_";
 
 /// Whether a header block that we write has this `Id`.
 pub(crate) fn is_header_id(id: &str) -> bool {
-    RESERVED.contains(&id) || REQUEST_IDS.contains(&id)
+    RESERVED.contains(&id) || SENDER_IDS.contains(&id)
 }
 
-/// `Id`s of header blocks that only requests of a client have.
-const REQUEST_IDS: [&str; 7] = [
+/// `Id`s of header blocks that only those have who send content of their own: clients, and recipients that answer with some.
+const SENDER_IDS: [&str; 8] = [
     "nonintermediarycertificates",
     "qualityoftimestamp_creation",
     "qualityoftimestamp_reception",
@@ -55,4 +55,5 @@ const REQUEST_IDS: [&str; 7] = [
     "forwarddelivery",
     "mediatedelivery",
     "partialstoredelivery",
+    "responsetoprocessdelivery",
 ];

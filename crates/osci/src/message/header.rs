@@ -6,16 +6,18 @@ use crate::envelope::{BlockKind, BodyContent, Envelope, HeaderBlock};
 use crate::feedback::Feedback;
 use crate::header::read;
 use crate::header::{
-    Block, BlockError, CustomBlock, DesiredLanguages, FeatureDescription, IntermediaryCertificates,
-    NonIntermediaryCertificates, control_block_from,
+    Block, BlockError, CertificateRole, CertificateUse, CustomBlock, DesiredLanguages, FeatureDescription,
+    IntermediaryCertificates, NonIntermediaryCertificates, QualityOfTimestamp, TimestampQuality, TimestampService,
+    control_block_from,
 };
-use crate::ns::{ACTOR_NEXT, MessageType, NS5, OSCI};
+use crate::ns::{ACTOR_NEXT, Direction, MessageType, NS5, OSCI};
 use crate::xml::XmlWriter;
 use rohrpost_xmlsec::tree::Element;
 
 use super::MessageError;
 
-/// The header blocks of an order that do not depend on its type.
+/// The header blocks that do not depend on the type: of an order of a client, and of a delivery that an intermediary hands to a
+/// passive recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestHeader {
     /// Place of the message in its dialog.
@@ -30,28 +32,28 @@ pub struct RequestHeader {
     pub custom: Vec<CustomBlock>,
 }
 
-/// The header blocks of an answer that do not depend on its type.
+/// The header blocks of an answer that do not depend on its type: of an intermediary's, and of a passive recipient's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResponseHeader {
     /// Place of the message in its dialog.
     pub control: ControlBlock,
-    /// Certificates of the intermediary; at least that of its signature in signed answers.
+    /// Certificates of the intermediary; at least that of its signature in signed answers. A recipient's answer has none.
     pub intermediary: Option<IntermediaryCertificates>,
-    /// Certificates of the delivery handed out; none if the block is missing.
+    /// Certificates of the delivery handed out, or of the recipient that answers; none if the block is missing.
     pub certificates: NonIntermediaryCertificates,
-    /// What the intermediary can do.
+    /// What the answering side can do.
     pub features: Option<FeatureDescription>,
     /// Blocks that are none of OSCI's.
     pub custom: Vec<CustomBlock>,
 }
 
 impl RequestHeader {
-    /// Reads the common blocks; refuses those that no order of a client has.
+    /// Reads the common blocks; refuses those that this kind of request cannot have.
     pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
-        refuse(envelope, BlockKind::IntermediaryCertificates, "IntermediaryCertificates")?;
-        if envelope.message_type() != MessageType::StoreDelivery {
-            refuse(envelope, BlockKind::QualityOfTimestamp, "QualityOfTimestamp")?;
+        if envelope.message_type().direction() != Direction::RequestToRecipient {
+            refuse(envelope, BlockKind::IntermediaryCertificates, "IntermediaryCertificates")?;
         }
+        refuse_timestamps(envelope)?;
         Ok(Self {
             control: control(envelope)?,
             languages: read_one(envelope, BlockKind::DesiredLanguages, DesiredLanguages::from_element)?,
@@ -77,12 +79,15 @@ impl RequestHeader {
 }
 
 impl ResponseHeader {
-    /// Reads the common blocks; refuses those that no answer to a client has.
+    /// Reads the common blocks; refuses those that this kind of answer cannot have.
     pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
+        use MessageType as M;
         refuse(envelope, BlockKind::DesiredLanguages, "DesiredLanguages")?;
-        refuse(envelope, BlockKind::QualityOfTimestamp, "QualityOfTimestamp")?;
-        let intermediary =
-            read_one(envelope, BlockKind::IntermediaryCertificates, IntermediaryCertificates::from_element)?;
+        refuse_timestamps(envelope)?;
+        if matches!(envelope.message_type(), M::ResponseToAcceptDelivery | M::ResponseToProcessDelivery) {
+            refuse(envelope, BlockKind::IntermediaryCertificates, "IntermediaryCertificates")?;
+        }
+        let intermediary = intermediary(envelope)?;
         if intermediary.as_ref().is_some_and(|certificates| certificates.cipher.is_some()) {
             return Err(MessageError::UnexpectedCertificate("CipherCertificateIntermediary"));
         }
@@ -95,11 +100,11 @@ impl ResponseHeader {
         })
     }
 
-    /// A message with the order block given (if any) and these blocks behind it.
+    /// A message with the order blocks given (if any) and these blocks behind them.
     pub(super) fn compose(
         &self,
         message_type: MessageType,
-        order: Option<Block>,
+        order: impl IntoIterator<Item = Block>,
         body: OutBody,
     ) -> Result<Outgoing, BlockError> {
         let mut message = Outgoing::new(message_type, &self.control, body);
@@ -122,6 +127,41 @@ pub(super) fn order_in_body<'a>(envelope: &'a Envelope, name: &'static str) -> R
 pub(super) fn order_block<'a>(envelope: &'a Envelope, name: &'static str) -> Result<&'a Element, MessageError> {
     let block = envelope.blocks_of(BlockKind::Order).next().ok_or(MessageError::MissingBlock(name))?;
     Ok(&block.tree)
+}
+
+/// The certificates of the intermediary, if the message has the block.
+pub(super) fn intermediary(envelope: &Envelope) -> Result<Option<IntermediaryCertificates>, MessageError> {
+    read_one(envelope, BlockKind::IntermediaryCertificates, IntermediaryCertificates::from_element)
+}
+
+/// Which time stamps are wanted for creation and reception; `None` where the message says nothing.
+pub(super) fn timestamps(
+    envelope: &Envelope,
+) -> Result<(Option<TimestampQuality>, Option<TimestampQuality>), MessageError> {
+    let (mut creation, mut reception) = (None, None);
+    for block in envelope.blocks_of(BlockKind::QualityOfTimestamp) {
+        let wanted = QualityOfTimestamp::from_element(&block.tree)?;
+        let slot = match wanted.service {
+            TimestampService::Creation => &mut creation,
+            TimestampService::Reception => &mut reception,
+        };
+        read::once(slot, wanted.quality, &block.tree, &block.tree)?;
+    }
+    Ok((creation, reception))
+}
+
+/// The blocks that say which time stamps are wanted.
+pub(super) fn timestamp_blocks(creation: TimestampQuality, reception: TimestampQuality) -> [Block; 2] {
+    [(TimestampService::Creation, creation), (TimestampService::Reception, reception)]
+        .map(|(service, quality)| QualityOfTimestamp { service, quality }.to_block())
+}
+
+/// Refuses the one certificate that no message with a delivery may carry.
+pub(super) fn refuse_addressee_signature(certificates: &NonIntermediaryCertificates) -> Result<(), MessageError> {
+    match certificates.first(CertificateRole::Addressee, CertificateUse::Signature) {
+        Some(_) => Err(MessageError::UnexpectedCertificate("SignatureCertificateAddressee")),
+        None => Ok(()),
+    }
 }
 
 fn add_common(
@@ -155,6 +195,15 @@ fn read_one<T>(
 fn custom(envelope: &Envelope) -> Vec<CustomBlock> {
     let received = |block: &HeaderBlock| CustomBlock::received(block.id.clone(), block.canonical.clone());
     envelope.blocks_of(BlockKind::Custom).map(received).collect()
+}
+
+/// Refuses the blocks in messages that make no process card.
+fn refuse_timestamps(envelope: &Envelope) -> Result<(), MessageError> {
+    use MessageType as M;
+    match envelope.message_type() {
+        M::StoreDelivery | M::ForwardDelivery | M::MediateDelivery | M::ResponseToProcessDelivery => Ok(()),
+        _ => refuse(envelope, BlockKind::QualityOfTimestamp, "QualityOfTimestamp"),
+    }
 }
 
 fn refuse(envelope: &Envelope, kind: BlockKind, name: &'static str) -> Result<(), MessageError> {

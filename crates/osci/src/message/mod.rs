@@ -1,6 +1,7 @@
 //! The messages of OSCI-Transport 1.2 as types, one file per order with its answer.
 //!
-//! [`Request::parse`] and [`Response::parse`] read an [`Envelope`]; every type has a `compose` that gives the
+//! [`Request::parse`] and [`Response::parse`] read an [`Envelope`] between client and intermediary, [`RecipientRequest::parse`] and
+//! [`RecipientResponse::parse`] one between intermediary and passive recipient; every type has a `compose` that gives the
 //! [`Outgoing`](crate::compose::Outgoing) message. What an order needs is enforced; the schemas are not: known peers write messages
 //! that they forbid.
 //!
@@ -28,12 +29,15 @@
 //! # Ok(()) }
 //! ```
 
+mod accept_delivery;
 mod exit_dialog;
 mod fetch_delivery;
 mod fetch_process_card;
 mod get_message_id;
 mod header;
 mod init_dialog;
+mod process_delivery;
+mod recipient;
 mod store_delivery;
 
 use thiserror::Error;
@@ -43,12 +47,15 @@ use crate::envelope::Envelope;
 use crate::header::BlockError;
 use crate::ns::{Direction, MessageType};
 
+pub use accept_delivery::{AcceptDelivery, ResponseToAcceptDelivery};
 pub use exit_dialog::{ExitDialog, ResponseToExitDialog};
 pub use fetch_delivery::{FetchDelivery, ResponseToFetchDelivery};
 pub use fetch_process_card::{FetchProcessCard, ResponseToFetchProcessCard};
 pub use get_message_id::{GetMessageId, ResponseToGetMessageId};
 pub use header::{RequestHeader, ResponseHeader};
 pub use init_dialog::{InitDialog, ResponseToInitDialog};
+pub use process_delivery::{ProcessDelivery, ReplyWithCard, RequestWithCard, ResponseToProcessDelivery};
+pub use recipient::{RecipientRequest, RecipientResponse};
 pub use store_delivery::{ResponseToStoreDelivery, StoreDelivery};
 
 /// An order of a client to an intermediary.

@@ -1,14 +1,12 @@
 use std::fmt;
 
-use super::header::{order_block, write_order};
+use super::header::{order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_order};
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
 use crate::compose::{OutBody, OutDelivery, Outgoing};
-use crate::envelope::{BlockKind, Envelope};
+use crate::envelope::Envelope;
 use crate::feedback::Feedback;
-use crate::header::{
-    BlockError, CertificateRole, CertificateUse, QualityOfTimestamp, TimestampQuality, TimestampService, read,
-};
+use crate::header::{BlockError, CertificateRole, CertificateUse, TimestampQuality, read};
 use crate::ids::MessageId;
 use crate::ns::{MessageType, OSCI};
 
@@ -46,9 +44,7 @@ impl StoreDelivery {
         if certificates.first(CertificateRole::Addressee, CertificateUse::Cipher).is_none() {
             return Err(MessageError::MissingCertificate("CipherCertificateAddressee"));
         }
-        if certificates.first(CertificateRole::Addressee, CertificateUse::Signature).is_some() {
-            return Err(MessageError::UnexpectedCertificate("SignatureCertificateAddressee"));
-        }
+        refuse_addressee_signature(certificates)?;
         let (creation, reception) = timestamps(envelope)?;
         let (mut message_id, mut subject) = (None, None);
         let order = order_block(envelope, "storeDelivery")?;
@@ -61,6 +57,7 @@ impl StoreDelivery {
                 return Err(read::unexpected(order, child).into());
             }
         }
+        let (creation, reception) = (creation.unwrap_or_default(), reception.unwrap_or_default());
         Ok(Self { header, creation, reception, message_id, subject })
     }
 
@@ -69,8 +66,6 @@ impl StoreDelivery {
     /// # Errors
     /// If a custom block cannot be written.
     pub fn compose(&self, delivery: OutDelivery) -> Result<Outgoing, BlockError> {
-        let stamps = [(TimestampService::Creation, self.creation), (TimestampService::Reception, self.reception)]
-            .map(|(service, quality)| QualityOfTimestamp { service, quality }.to_block());
         let order = write_order("osci:storeDelivery", "storedelivery", |xml| {
             if let Some(id) = &self.message_id {
                 xml.leaf("osci:MessageId", &[], &id.to_base64());
@@ -79,7 +74,7 @@ impl StoreDelivery {
                 xml.leaf("osci:Subject", &[], subject);
             }
         });
-        let blocks = stamps.into_iter().chain([order]).collect();
+        let blocks = timestamp_blocks(self.creation, self.reception).into_iter().chain([order]).collect();
         let body = OutBody::Content(delivery.package);
         let mut message = self.header.compose(MessageType::StoreDelivery, blocks, body)?;
         message.attachments = delivery.attachments;
@@ -129,17 +124,4 @@ impl fmt::Debug for StoreDelivery {
             .field("message_id", &self.message_id)
             .finish_non_exhaustive()
     }
-}
-
-fn timestamps(envelope: &Envelope) -> Result<(TimestampQuality, TimestampQuality), MessageError> {
-    let (mut creation, mut reception) = (None, None);
-    for block in envelope.blocks_of(BlockKind::QualityOfTimestamp) {
-        let wanted = QualityOfTimestamp::from_element(&block.tree)?;
-        let slot = match wanted.service {
-            TimestampService::Creation => &mut creation,
-            TimestampService::Reception => &mut reception,
-        };
-        read::once(slot, wanted.quality, &block.tree, &block.tree)?;
-    }
-    Ok((creation.unwrap_or_default(), reception.unwrap_or_default()))
 }
