@@ -8,6 +8,7 @@ use std::sync::Arc;
 use expect_test::expect;
 use proptest::prelude::*;
 use rohrpost_crypto::{Curve, DigestAlgorithm, PrivateKey, SignatureAlgorithm};
+use rohrpost_osci::card::{InspectionReport, ProcessCard, ProcessCardBundle, Timestamp};
 use rohrpost_osci::compose::{OutAttachment, OutContent, OutDelivery, Outgoing, Signing};
 use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::envelope::{Envelope, Limits, SignedBy};
@@ -18,9 +19,10 @@ use rohrpost_osci::header::{
 };
 use rohrpost_osci::ids::{Challenge, ConversationId, MessageId};
 use rohrpost_osci::message::{
-    ExitDialog, FetchDelivery, FetchProcessCard, GetMessageId, InitDialog, Request, RequestHeader, Response,
-    ResponseHeader, ResponseToExitDialog, ResponseToFetchDelivery, ResponseToFetchProcessCard, ResponseToGetMessageId,
-    ResponseToInitDialog, ResponseToStoreDelivery, StoreDelivery,
+    ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog, MediateCard,
+    MediateDelivery, Request, RequestHeader, Response, ResponseHeader, ResponseToExitDialog, ResponseToFetchDelivery,
+    ResponseToFetchProcessCard, ResponseToForwardDelivery, ResponseToGetMessageId, ResponseToInitDialog,
+    ResponseToMediateDelivery, ResponseToStoreDelivery, StoreDelivery,
 };
 use rohrpost_osci::mime::{self, Boundary, Multipart};
 use rohrpost_osci::ns::{self, NS5, NS6};
@@ -28,6 +30,7 @@ use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 use rohrpost_osci::signature::{self, MessageParts, TransportSignatureError};
 use rohrpost_osci::source::reader;
 use rohrpost_osci::xml::XmlWriter;
+use time::macros::datetime;
 
 const PACKAGE: &str = r#"<osci:ContentPackage><osci:ContentContainer Id="contentcontainer0"><osci:Content><osci:Base64Content Id="content0">QW55</osci:Base64Content></osci:Content></osci:ContentContainer></osci:ContentPackage>"#;
 
@@ -132,6 +135,39 @@ fn store() -> StoreDelivery {
     }
 }
 
+fn forward() -> ForwardDelivery {
+    ForwardDelivery {
+        header: request(),
+        creation: TimestampQuality::Plain,
+        reception: TimestampQuality::Cryptographic,
+        receiver: "https://recipient.example/osci?a=1&b=2".to_owned(),
+        message_id: Some(MessageId::new("12345").unwrap()),
+        subject: Some("A & B <ü>".to_owned()),
+    }
+}
+
+fn mediate(with_card: bool) -> MediateDelivery {
+    let card = MediateCard {
+        message_id: MessageId::new("12345").unwrap(),
+        subject: Some("A & B <ü>".to_owned()),
+        creation: TimestampQuality::Cryptographic,
+        reception: TimestampQuality::Plain,
+    };
+    let receiver = "http://recipient.example/osci".to_owned();
+    MediateDelivery { header: request(), receiver, card: with_card.then_some(card) }
+}
+
+fn card(id: &str) -> ProcessCardBundle {
+    let card = ProcessCard {
+        recent_modification: datetime!(2024-05-01 10:00 UTC).into(),
+        creation: Some(Timestamp::Plain(datetime!(2024-05-01 10:00 UTC).into())),
+        forwarding: None,
+        reception: None,
+        subject: Some("A & B".to_owned()),
+    };
+    ProcessCardBundle { message_id: MessageId::new(id).unwrap(), card, report: InspectionReport::default() }
+}
+
 #[test]
 fn requests_survive() {
     let header = request();
@@ -154,6 +190,9 @@ fn requests_survive() {
             let order = FetchProcessCard { header, selection: CardSelection::default() };
             (Request::FetchProcessCard(order.clone()), order.compose())
         },
+        (Request::ForwardDelivery(forward()), forward().compose(delivery())),
+        (Request::MediateDelivery(mediate(true)), mediate(true).compose(delivery())),
+        (Request::MediateDelivery(mediate(false)), mediate(false).compose(delivery())),
     ];
     let key = key();
     for (request, outgoing) in requests {
@@ -185,7 +224,17 @@ fn responses_survive() {
     let selection = Some(DeliverySelection::Oldest);
     let fetched = ResponseToFetchDelivery { header: fetched, feedback: feedback(), selection, card: None };
     let selection = Some(CardSelection::default());
-    let cards = ResponseToFetchProcessCard { header, feedback: feedback(), selection, cards: Vec::new() };
+    let cards =
+        ResponseToFetchProcessCard { header: header.clone(), feedback: feedback(), selection, cards: Vec::new() };
+    let forwarded = ResponseToForwardDelivery { header, feedback: feedback(), card: Some(card("12345")) };
+    let refused = ResponseToForwardDelivery { card: None, ..forwarded.clone() };
+    let mediated = ResponseToMediateDelivery {
+        header: fetched.header.clone(),
+        feedback: feedback(),
+        request_card: Some(card("12345")),
+        reply_card: Some(card("67890")),
+    };
+    let without_cards = ResponseToMediateDelivery { request_card: None, reply_card: None, ..mediated.clone() };
     let responses = [
         (init.compose(), Response::InitDialog(init)),
         (exit.compose(), Response::ExitDialog(exit)),
@@ -194,6 +243,11 @@ fn responses_survive() {
         (fetched.compose(Some(delivery())), Response::FetchDelivery(fetched.clone())),
         (fetched.compose(None), Response::FetchDelivery(fetched)),
         (cards.compose(), Response::FetchProcessCard(cards)),
+        (forwarded.compose(), Response::ForwardDelivery(forwarded)),
+        (refused.compose(), Response::ForwardDelivery(refused)),
+        (mediated.compose(Some(delivery())), Response::MediateDelivery(mediated)),
+        (without_cards.compose(Some(delivery())), Response::MediateDelivery(without_cards.clone())),
+        (without_cards.compose(None), Response::MediateDelivery(without_cards)),
     ];
     let key = key();
     for (outgoing, response) in responses {
@@ -219,6 +273,51 @@ fn a_delivery_keeps_its_values() {
     let root = &octets[multipart.root().range.start as usize..];
     assert_eq!(&root[place.range.start as usize..place.range.end as usize], PACKAGE.as_bytes());
     assert_eq!(place.in_scope, ns::envelope_context());
+}
+
+#[test]
+fn a_forwarded_delivery_keeps_its_values() {
+    let octets = write(&forward().compose(delivery()).unwrap(), None);
+    let Ok(Request::ForwardDelivery(order)) = Request::parse(&read(&octets).1) else { panic!("it was written") };
+    assert_eq!(order, forward());
+    let octets = write(&mediate(true).compose(delivery()).unwrap(), None);
+    let Ok(Request::MediateDelivery(order)) = Request::parse(&read(&octets).1) else { panic!("it was written") };
+    assert_eq!(order, mediate(true));
+    let without_stamps = write(&mediate(false).compose(delivery()).unwrap(), None);
+    assert!(!String::from_utf8(without_stamps).unwrap().contains("QualityOfTimestamp"));
+}
+
+#[test]
+fn orders_to_forward_are_read_strictly() {
+    let octets = String::from_utf8(write(&forward().compose(delivery()).unwrap(), None)).unwrap();
+    let receiver = r#"<osci:ContentReceiver URI="https://recipient.example/osci?a=1&amp;b=2"></osci:ContentReceiver>"#;
+    let id = "<osci:MessageId>MTIzNDU=</osci:MessageId>";
+    for (old, new) in [
+        (receiver, String::new()),
+        (receiver, format!("{receiver}{receiver}")),
+        (receiver, receiver.replace("URI", "Uri")),
+        (receiver, receiver.replace("></", ">elsewhere</")),
+        (id, format!("{id}{id}")),
+        (id, format!("{id}<osci:Response>R</osci:Response>")),
+        (id, "<osci:MessageId>?</osci:MessageId>".to_owned()),
+        (r#"Service="reception""#, r#"Service="creation""#.to_owned()),
+        (r#"Quality="plain""#, r#"Quality="golden""#.to_owned()),
+    ] {
+        assert_eq!(octets.matches(old).count(), 1, "{old}");
+        let changed = octets.replace(old, &new);
+        assert!(Request::parse(&read(changed.as_bytes()).1).is_err(), "{new}");
+    }
+    let answer = ResponseToMediateDelivery {
+        header: response(),
+        feedback: feedback(),
+        request_card: Some(card("1")),
+        reply_card: Some(card("2")),
+    };
+    let octets = String::from_utf8(write(&answer.compose(None).unwrap(), None)).unwrap();
+    assert!(Response::parse(&read(octets.as_bytes()).1).is_ok());
+    for (old, new) in [("osci:ReplyProcess", "osci:RequestProcess"), ("osci:RequestProcess", "osci:Process")] {
+        assert!(Response::parse(&read(octets.replace(old, new).as_bytes()).1).is_err(), "{new}");
+    }
 }
 
 #[test]

@@ -36,6 +36,17 @@ pub fn check(facts: &Value, envelope: &Envelope, failures: &mut Failures) {
             failures.same("creation", &facts["timestamp_creation"], quality(store.creation));
             failures.same("reception", &facts["timestamp_reception"], quality(store.reception));
         }
+        Request::ForwardDelivery(order) => {
+            failures.same("receiver", &facts["content_receiver"], order.receiver.as_str());
+            failures.same("message id", &facts["message_id"], order.message_id.as_ref().map(MessageId::as_str));
+            failures.same("subject", &facts["subject"], order.subject.as_deref());
+        }
+        Request::MediateDelivery(order) => {
+            failures.same("receiver", &facts["content_receiver"], order.receiver.as_str());
+            let card = order.card.as_ref();
+            failures.same("message id", &facts["message_id"], card.map(|card| card.message_id.as_str()));
+            failures.same("subject", &facts["subject"], card.and_then(|card| card.subject.as_deref()));
+        }
         Request::FetchDelivery(fetch) => selection(&facts["selection"], &delivery_rule(&fetch.selection), failures),
         Request::FetchProcessCard(fetch) => {
             selection(&facts["selection"], &card_rule(&fetch.selection.rule), failures);

@@ -1,5 +1,6 @@
 //! What all orders, and all answers, have in common.
 
+use crate::card::ProcessCardBundle;
 use crate::compose::{OutBody, Outgoing};
 use crate::dialog::ControlBlock;
 use crate::envelope::{BlockKind, BodyContent, Envelope, HeaderBlock};
@@ -10,6 +11,7 @@ use crate::header::{
     IntermediaryCertificates, NonIntermediaryCertificates, QualityOfTimestamp, TimestampQuality, TimestampService,
     control_block_from,
 };
+use crate::ids::MessageId;
 use crate::ns::{ACTOR_NEXT, Direction, MessageType, NS5, OSCI};
 use crate::xml::XmlWriter;
 use rohrpost_xmlsec::tree::Element;
@@ -211,6 +213,53 @@ fn refuse(envelope: &Envelope, kind: BlockKind, name: &'static str) -> Result<()
         Some(_) => Err(MessageError::UnexpectedBlock(name)),
         None => Ok(()),
     }
+}
+
+/// What an order to forward a delivery says.
+pub(super) struct ForwardingOrder {
+    pub(super) receiver: String,
+    pub(super) message_id: Option<MessageId>,
+    pub(super) subject: Option<String>,
+}
+
+/// Reads `forwardDelivery` or `mediateDelivery`.
+pub(super) fn forwarding_order(order: &Element) -> Result<ForwardingOrder, MessageError> {
+    let (mut receiver, mut message_id, mut subject) = (None, None, None);
+    for child in read::children(order)? {
+        if read::is(child, OSCI, "ContentReceiver") {
+            if !read::leaf(child)?.trim().is_empty() {
+                return Err(read::bad_value(child, "ContentReceiver holds more than its URI").into());
+            }
+            read::once(&mut receiver, read::attribute(child, "URI")?.to_owned(), order, child)?;
+        } else if read::is(child, OSCI, "MessageId") {
+            read::once(&mut message_id, read::message_id(child)?, order, child)?;
+        } else if read::is(child, OSCI, "Subject") {
+            read::once(&mut subject, read::leaf(child)?.to_owned(), order, child)?;
+        } else {
+            return Err(read::unexpected(order, child).into());
+        }
+    }
+    let receiver = receiver.ok_or_else(|| read::missing(order, "ContentReceiver"))?;
+    Ok(ForwardingOrder { receiver, message_id, subject })
+}
+
+/// Feedback, and after it process cards in elements of these names, each at most once.
+pub(super) fn feedback_and_cards<const N: usize>(
+    order: &Element,
+    names: [&'static str; N],
+) -> Result<(Feedback, [Option<ProcessCardBundle>; N]), MessageError> {
+    let mut feedback = None;
+    let mut cards = [const { None }; N];
+    for child in read::children(order)? {
+        if read::is(child, OSCI, "Feedback") {
+            read::once(&mut feedback, Feedback::from_element(child)?, order, child)?;
+        } else if let Some(index) = names.iter().position(|name| read::is(child, OSCI, name)) {
+            read::once(&mut cards[index], ProcessCardBundle::from_element(child)?, order, child)?;
+        } else {
+            return Err(read::unexpected(order, child).into());
+        }
+    }
+    Ok((feedback.ok_or_else(|| read::missing(order, "Feedback"))?, cards))
 }
 
 /// An order block: the canonical text of its element.

@@ -33,9 +33,11 @@ mod accept_delivery;
 mod exit_dialog;
 mod fetch_delivery;
 mod fetch_process_card;
+mod forward_delivery;
 mod get_message_id;
 mod header;
 mod init_dialog;
+mod mediate_delivery;
 mod process_delivery;
 mod recipient;
 mod store_delivery;
@@ -51,9 +53,11 @@ pub use accept_delivery::{AcceptDelivery, ResponseToAcceptDelivery};
 pub use exit_dialog::{ExitDialog, ResponseToExitDialog};
 pub use fetch_delivery::{FetchDelivery, ResponseToFetchDelivery};
 pub use fetch_process_card::{FetchProcessCard, ResponseToFetchProcessCard};
+pub use forward_delivery::{ForwardDelivery, ResponseToForwardDelivery};
 pub use get_message_id::{GetMessageId, ResponseToGetMessageId};
 pub use header::{RequestHeader, ResponseHeader};
 pub use init_dialog::{InitDialog, ResponseToInitDialog};
+pub use mediate_delivery::{MediateCard, MediateDelivery, ResponseToMediateDelivery};
 pub use process_delivery::{ProcessDelivery, ReplyWithCard, RequestWithCard, ResponseToProcessDelivery};
 pub use recipient::{RecipientRequest, RecipientResponse};
 pub use store_delivery::{ResponseToStoreDelivery, StoreDelivery};
@@ -74,6 +78,10 @@ pub enum Request {
     FetchDelivery(FetchDelivery),
     /// Fetches process cards.
     FetchProcessCard(FetchProcessCard),
+    /// Forwards a delivery to a passive recipient.
+    ForwardDelivery(ForwardDelivery),
+    /// Forwards a delivery to a passive recipient and wants its reply.
+    MediateDelivery(MediateDelivery),
 }
 
 /// An answer of an intermediary to a client.
@@ -92,6 +100,10 @@ pub enum Response {
     FetchDelivery(ResponseToFetchDelivery),
     /// Answers [`Request::FetchProcessCard`].
     FetchProcessCard(ResponseToFetchProcessCard),
+    /// Answers [`Request::ForwardDelivery`].
+    ForwardDelivery(ResponseToForwardDelivery),
+    /// Answers [`Request::MediateDelivery`].
+    MediateDelivery(ResponseToMediateDelivery),
 }
 
 /// Why an envelope is not the message that is asked for.
@@ -137,6 +149,8 @@ impl Request {
             MessageType::StoreDelivery => StoreDelivery::parse(envelope).map(Self::StoreDelivery),
             MessageType::FetchDelivery => FetchDelivery::parse(envelope).map(Self::FetchDelivery),
             MessageType::FetchProcessCard => FetchProcessCard::parse(envelope).map(Self::FetchProcessCard),
+            MessageType::ForwardDelivery => ForwardDelivery::parse(envelope).map(Self::ForwardDelivery),
+            MessageType::MediateDelivery => MediateDelivery::parse(envelope).map(Self::MediateDelivery),
             other if other.direction() == Direction::RequestToIntermediary => Err(MessageError::NotSupported(other)),
             other => Err(MessageError::WrongDirection(other)),
         }
@@ -151,6 +165,8 @@ impl Request {
             Self::StoreDelivery(order) => &order.header,
             Self::FetchDelivery(order) => &order.header,
             Self::FetchProcessCard(order) => &order.header,
+            Self::ForwardDelivery(order) => &order.header,
+            Self::MediateDelivery(order) => &order.header,
         }
     }
 
@@ -163,6 +179,8 @@ impl Request {
             Self::StoreDelivery(_) => MessageType::StoreDelivery,
             Self::FetchDelivery(_) => MessageType::FetchDelivery,
             Self::FetchProcessCard(_) => MessageType::FetchProcessCard,
+            Self::ForwardDelivery(_) => MessageType::ForwardDelivery,
+            Self::MediateDelivery(_) => MessageType::MediateDelivery,
         }
     }
 
@@ -187,6 +205,12 @@ impl Response {
             MessageType::ResponseToFetchProcessCard => {
                 ResponseToFetchProcessCard::parse(envelope).map(Self::FetchProcessCard)
             }
+            MessageType::ResponseToForwardDelivery => {
+                ResponseToForwardDelivery::parse(envelope).map(Self::ForwardDelivery)
+            }
+            MessageType::ResponseToMediateDelivery => {
+                ResponseToMediateDelivery::parse(envelope).map(Self::MediateDelivery)
+            }
             other if other.direction() == Direction::Response => Err(MessageError::NotSupported(other)),
             other => Err(MessageError::WrongDirection(other)),
         }
@@ -201,6 +225,8 @@ impl Response {
             Self::StoreDelivery(answer) => &answer.header,
             Self::FetchDelivery(answer) => &answer.header,
             Self::FetchProcessCard(answer) => &answer.header,
+            Self::ForwardDelivery(answer) => &answer.header,
+            Self::MediateDelivery(answer) => &answer.header,
         }
     }
 
@@ -213,6 +239,8 @@ impl Response {
             Self::StoreDelivery(answer) => &answer.feedback,
             Self::FetchDelivery(answer) => &answer.feedback,
             Self::FetchProcessCard(answer) => &answer.feedback,
+            Self::ForwardDelivery(answer) => &answer.feedback,
+            Self::MediateDelivery(answer) => &answer.feedback,
         }
     }
 

@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::header::{order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_order};
+use super::header::{
+    feedback_and_cards, order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_order,
+};
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
 use crate::compose::{OutBody, OutDelivery, Outgoing};
@@ -86,17 +88,7 @@ impl ResponseToStoreDelivery {
     pub(super) fn parse(envelope: &Envelope) -> Result<Self, MessageError> {
         let header = ResponseHeader::parse(envelope)?;
         let order = order_block(envelope, "responseToStoreDelivery")?;
-        let (mut feedback, mut card) = (None, None);
-        for child in read::children(order)? {
-            if read::is(child, OSCI, "Feedback") {
-                read::once(&mut feedback, Feedback::from_element(child)?, order, child)?;
-            } else if read::is(child, OSCI, "ProcessCardBundle") {
-                read::once(&mut card, ProcessCardBundle::from_element(child)?, order, child)?;
-            } else {
-                return Err(read::unexpected(order, child).into());
-            }
-        }
-        let feedback = feedback.ok_or_else(|| read::missing(order, "Feedback"))?;
+        let (feedback, [card]) = feedback_and_cards(order, ["ProcessCardBundle"])?;
         Ok(Self { header, feedback, card })
     }
 
