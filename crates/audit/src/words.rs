@@ -60,6 +60,8 @@ words! {
         Forwarded = "forwarded",
         /// The addressee acknowledged a delivery.
         Received = "received",
+        /// An attempt to hand over a delivery failed; there will be another.
+        Postponed = "postponed",
         /// An order was refused.
         Refused = "refused",
         /// All attempts to hand over a delivery failed.

@@ -245,9 +245,9 @@ fn responses_survive() {
         (cards.compose(), Response::FetchProcessCard(cards)),
         (forwarded.compose(), Response::ForwardDelivery(forwarded)),
         (refused.compose(), Response::ForwardDelivery(refused)),
-        (mediated.compose(Some(delivery())), Response::MediateDelivery(mediated)),
-        (without_cards.compose(Some(delivery())), Response::MediateDelivery(without_cards.clone())),
-        (without_cards.compose(None), Response::MediateDelivery(without_cards)),
+        (mediated.compose(Some(delivery())), Response::MediateDelivery(Box::new(mediated))),
+        (without_cards.compose(Some(delivery())), Response::MediateDelivery(Box::new(without_cards.clone()))),
+        (without_cards.compose(None), Response::MediateDelivery(Box::new(without_cards))),
     ];
     let key = key();
     for (outgoing, response) in responses {

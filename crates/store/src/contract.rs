@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::delivery::{Card, Delivery, StoredDelivery};
 use crate::error::{AcceptError, ExportError, StorageError};
+use crate::outbound::{OutboundDelivery, OutboundEnd};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
 
@@ -53,6 +54,48 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the storage fails.
     fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError>;
+
+    /// A delivery that is on its way to a passive recipient. Changes nothing.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn outbound(&self, message_id: &MessageId) -> Result<Option<OutboundDelivery>, StorageError>;
+
+    /// The delivery to a passive recipient that has waited longest since somebody may try it, if there is one: until `until` it is
+    /// the caller's, or as long as the process lives. No entry in the log: nothing happened to the delivery.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn lease_outbound(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Option<OutboundDelivery>, StorageError>;
+
+    /// Notes that an attempt failed, with the feedback code that says why, and that nobody tries again before `until`. Whether it was
+    /// still on its way.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn postpone_outbound(
+        &self,
+        message_id: &MessageId,
+        until: OffsetDateTime,
+        code: u16,
+        at: OffsetDateTime,
+    ) -> Result<bool, StorageError>;
+
+    /// Ends the way of a delivery to a passive recipient: its body goes, its card says how it ended. Nothing if it is not on its
+    /// way.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn finish_outbound(
+        &self,
+        message_id: &MessageId,
+        end: OutboundEnd,
+        at: OffsetDateTime,
+    ) -> Result<Option<Card>, StorageError>;
 
     /// The card of a delivery, whoever asks.
     ///

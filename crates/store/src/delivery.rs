@@ -11,6 +11,7 @@ use rohrpost_osci::source::ReadAt;
 use tempfile::TempPath;
 use time::OffsetDateTime;
 
+use crate::outbound::Outbound;
 use crate::stamp;
 
 /// Where the bytes of a body are before the store has them.
@@ -45,7 +46,9 @@ pub struct Delivery {
     pub attachments: Vec<Attachment>,
     /// The message exactly as received, after opening the transport encryption.
     pub body: BodySource,
-    /// How much the mailbox may hold.
+    /// The way to a passive recipient; nothing for a delivery that is fetched from its mailbox.
+    pub outbound: Option<Outbound>,
+    /// How much the mailbox may hold, or how much may be on its way to this addressee.
     pub limits: MailboxLimits,
     /// Salt of the commitments in `leaf`; kept until the body goes.
     pub salt: Option<Salt>,
@@ -68,6 +71,7 @@ impl Delivery {
             content: Content::default(),
             attachments: Vec::new(),
             body,
+            outbound: None,
             limits: MailboxLimits::default(),
             salt: None,
             leaf: Leaf::new(accepted_at, Event::Accepted),
@@ -154,6 +158,8 @@ pub struct Card {
     pub received: Option<OffsetDateTime>,
     /// When it was given up without having been received.
     pub expired: Option<OffsetDateTime>,
+    /// The feedback code that says why the way to a passive recipient was given up.
+    pub failure: Option<u16>,
     /// RecentModification.
     pub modified: OffsetDateTime,
     /// `Inspection` elements, as text.
@@ -224,6 +230,7 @@ impl fmt::Debug for Card {
             .field("forwarded", &self.forwarded)
             .field("received", &self.received)
             .field("expired", &self.expired)
+            .field("failure", &self.failure)
             .field("modified", &self.modified)
             .finish_non_exhaustive()
     }

@@ -35,6 +35,13 @@ run! {
         a_clock_that_goes_back_does_not_turn_back_the_card,
         mailboxes_have_limits,
         the_log_says_what_was_accepted;
+    outbound:
+        it_comes_back_with_its_way_until_received,
+        nobody_fetches_what_is_on_its_way,
+        one_tries_at_a_time,
+        a_pause_after_a_failure_outlives_no_process_but_its_count_does,
+        what_is_given_up_says_why,
+        what_is_on_its_way_to_one_addressee_is_bounded;
     cards:
         only_participants_see_a_card,
         a_page_says_whether_there_is_more,

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_store::{
-    AcceptError, Card, CardPage, CardRule, Delivery, ExportError, FetchRule, Retention, RetentionReport, SqliteStore,
-    Stats, StorageError, Store, StoredDelivery,
+    AcceptError, Card, CardPage, CardRule, Delivery, ExportError, FetchRule, OutboundDelivery, OutboundEnd, Retention,
+    RetentionReport, SqliteStore, Stats, StorageError, Store, StoredDelivery,
 };
 use time::OffsetDateTime;
 
@@ -80,6 +80,40 @@ impl Store for Failing {
     fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError> {
         self.check()?;
         self.store.mark_received(message_ids, at)
+    }
+
+    fn outbound(&self, message_id: &MessageId) -> Result<Option<OutboundDelivery>, StorageError> {
+        self.store.outbound(message_id)
+    }
+
+    fn lease_outbound(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Option<OutboundDelivery>, StorageError> {
+        self.check()?;
+        self.store.lease_outbound(now, until)
+    }
+
+    fn postpone_outbound(
+        &self,
+        message_id: &MessageId,
+        until: OffsetDateTime,
+        code: u16,
+        at: OffsetDateTime,
+    ) -> Result<bool, StorageError> {
+        self.check()?;
+        self.store.postpone_outbound(message_id, until, code, at)
+    }
+
+    fn finish_outbound(
+        &self,
+        message_id: &MessageId,
+        end: OutboundEnd,
+        at: OffsetDateTime,
+    ) -> Result<Option<Card>, StorageError> {
+        self.check()?;
+        self.store.finish_outbound(message_id, end, at)
     }
 
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {

@@ -103,7 +103,7 @@ pub enum Response {
     /// Answers [`Request::ForwardDelivery`].
     ForwardDelivery(ResponseToForwardDelivery),
     /// Answers [`Request::MediateDelivery`].
-    MediateDelivery(ResponseToMediateDelivery),
+    MediateDelivery(Box<ResponseToMediateDelivery>),
 }
 
 /// Why an envelope is not the message that is asked for.
@@ -209,7 +209,7 @@ impl Response {
                 ResponseToForwardDelivery::parse(envelope).map(Self::ForwardDelivery)
             }
             MessageType::ResponseToMediateDelivery => {
-                ResponseToMediateDelivery::parse(envelope).map(Self::MediateDelivery)
+                ResponseToMediateDelivery::parse(envelope).map(Box::new).map(Self::MediateDelivery)
             }
             other if other.direction() == Direction::Response => Err(MessageError::NotSupported(other)),
             other => Err(MessageError::WrongDirection(other)),

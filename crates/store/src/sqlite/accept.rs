@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bodies::{Bodies, Placed};
 use super::layout::Layout;
-use super::rows::WAITING;
+use super::outbox;
+use super::rows::{OUTBOUND, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
 use crate::delivery::{BodySource, Delivery, MailboxLimits};
@@ -44,6 +45,9 @@ fn insert(batch: &mut Batch<'_>, mut delivery: Delivery, placed: &Placed) -> Res
     }
     insert_card(connection, seq, &delivery, placed).map_err(failed("store a card"))?;
     insert_body(connection, seq, &mut delivery, placed).map_err(failed("store a body"))?;
+    if let Some(way) = &delivery.outbound {
+        outbox::insert(connection, seq, way).map_err(failed("put a delivery on its way"))?;
+    }
     Ok(())
 }
 
@@ -101,7 +105,7 @@ fn insert_card(connection: &Connection, seq: i64, delivery: &Delivery, placed: &
                VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8)";
     connection.prepare_cached(sql)?.execute(params![
         seq,
-        WAITING,
+        if delivery.outbound.is_some() { OUTBOUND } else { WAITING },
         stamp::to_millis(delivery.accepted_at),
         placed.bytes() as i64,
         delivery.addressee.as_bytes(),

@@ -61,7 +61,7 @@ fn look(
     let chosen = match rule {
         FetchRule::Oldest { .. } => waiting.first().copied(),
         FetchRule::ById(message_id) => rows::by_id(connection, message_id)?
-            .filter(|row| row.card.addressee == *mailbox && row.state != GONE)
+            .filter(|row| row.card.addressee == *mailbox && row.state > GONE)
             .map(|row| row.seq),
         FetchRule::Since(time) => since(connection, mailbox, stamp::to_millis(time))?,
     };
@@ -99,7 +99,8 @@ fn since(connection: &Connection, mailbox: &Fingerprint, millis: i64) -> Result<
         .map_err(failed("read a mailbox"))
 }
 
-fn open(
+/// A delivery with its card.
+pub(super) fn open(
     connection: &Connection,
     bodies: &Bodies,
     seq: i64,

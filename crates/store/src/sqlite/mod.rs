@@ -14,6 +14,7 @@ mod fetch;
 mod layout;
 mod log;
 mod marks;
+mod outbox;
 mod pool;
 mod retain;
 mod rows;
@@ -41,6 +42,7 @@ use crate::contract::{Stats, Store};
 use crate::delivery::{Card, Delivery, StoredDelivery};
 use crate::disk::{Disk, DiskLock, Platform};
 use crate::error::{AcceptError, ExportError, StorageError};
+use crate::outbound::{OutboundDelivery, OutboundEnd};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
 use crate::waiting::Waiting;
@@ -139,6 +141,7 @@ impl SqliteStore {
             bodies.empty_incoming()?;
         }
         let recovery = recover(&connection, &bodies)?;
+        outbox::release(&connection)?;
         let appender = Appender::load(&connection, signer)?;
         Ok(Self {
             writer: Writer::start(connection, appender, options.linger, pace),
@@ -196,6 +199,37 @@ impl Store for SqliteStore {
 
     fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError> {
         marks::received(&self.writer, message_ids, at)
+    }
+
+    fn outbound(&self, message_id: &MessageId) -> Result<Option<OutboundDelivery>, StorageError> {
+        outbox::outbound(&self.reader.pool, &self.bodies, message_id)
+    }
+
+    fn lease_outbound(
+        &self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Option<OutboundDelivery>, StorageError> {
+        outbox::lease(&self.writer, &self.reader.pool, &self.bodies, now, until)
+    }
+
+    fn postpone_outbound(
+        &self,
+        message_id: &MessageId,
+        until: OffsetDateTime,
+        code: u16,
+        at: OffsetDateTime,
+    ) -> Result<bool, StorageError> {
+        outbox::postpone(&self.writer, message_id, until, code, at)
+    }
+
+    fn finish_outbound(
+        &self,
+        message_id: &MessageId,
+        end: OutboundEnd,
+        at: OffsetDateTime,
+    ) -> Result<Option<Card>, StorageError> {
+        outbox::finish(&self.writer, &self.bodies, message_id, end, at)
     }
 
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
@@ -378,6 +412,7 @@ mod tests {
             (fetch::OLDEST.to_owned(), "card_waiting"),
             (fetch::SINCE.to_owned(), "card_to "),
             (accept::IS_USED.to_owned(), "sqlite_autoindex_card_1"),
+            (outbox::DUE.to_owned(), "outbox_due"),
         ];
         for no_reception in [false, true] {
             for role in [CardRole::Any, CardRole::Addressee, CardRole::Originator] {

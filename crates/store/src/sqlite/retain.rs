@@ -130,7 +130,7 @@ fn remove_bodies(
 }
 
 /// Returns the name of the file, which may go once the change is durable.
-fn delete_body(connection: &Connection, seq: i64) -> Result<Option<String>, StorageError> {
+pub(super) fn delete_body(connection: &Connection, seq: i64) -> Result<Option<String>, StorageError> {
     let file = connection
         .prepare_cached("DELETE FROM body WHERE seq = ?1 RETURNING file")
         .and_then(|mut delete| delete.query_row([seq], |row| row.get::<_, Option<String>>(0)).optional())

@@ -10,6 +10,8 @@ use crate::delivery::Card;
 use crate::error::StorageError;
 use crate::stamp;
 
+/// On its way to a passive recipient.
+pub(super) const OUTBOUND: i64 = -1;
 /// Body gone.
 pub(super) const GONE: i64 = 0;
 /// Received, body kept.
@@ -26,7 +28,7 @@ pub(super) struct CardRow {
 }
 
 const SELECT: &str = "SELECT card.seq, state, bytes, message_id, originator, addressee, subject, created, forwarded, \
-     received, expired, modified, coalesce(entries, '') FROM card LEFT JOIN inspection USING (seq) ";
+     received, expired, modified, coalesce(entries, ''), failure FROM card LEFT JOIN inspection USING (seq) ";
 
 /// The card of a message.
 pub(super) fn by_id(connection: &Connection, message_id: &MessageId) -> Result<Option<CardRow>, StorageError> {
@@ -58,6 +60,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<CardRow> {
         expired: stamp(10)?,
         modified: stamp::from_millis(row.get(11)?),
         inspections: row.get(12)?,
+        failure: row.get(13)?,
     };
     Ok(CardRow { seq: row.get(0)?, state: row.get(1)?, bytes: row.get(2)?, card })
 }

@@ -11,8 +11,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::error::StorageError;
 
 /// In order; number `n` brings the schema to version `n + 1`. Never change one that was released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 const KNOWN: u32 = MIGRATIONS.len() as u32;
 /// `RoPo`: tells our databases from others.
 const APPLICATION_ID: i32 = 0x526f_506f;

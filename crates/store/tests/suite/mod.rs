@@ -6,6 +6,7 @@ pub(crate) mod cards;
 pub(crate) mod concurrency;
 pub(crate) mod log;
 pub(crate) mod mailbox;
+pub(crate) mod outbound;
 pub(crate) mod retention;
 
 use std::path::Path;

@@ -1,0 +1,14 @@
+-- Deliveries that the intermediary itself takes to a passive recipient. Their cards have the state -1 until they end in state 0.
+CREATE TABLE outbox (
+    seq       INTEGER PRIMARY KEY,      -- of the card
+    due       INTEGER NOT NULL,         -- nobody tries before: end of a lease, or of a pause after a failure
+    deadline  INTEGER NOT NULL,
+    attempts  INTEGER NOT NULL,         -- that failed
+    receiver  TEXT    NOT NULL,
+    languages TEXT
+) STRICT;
+
+CREATE INDEX outbox_due ON outbox (due);
+
+-- Feedback code that says why a delivery was given up; `expired` says when.
+ALTER TABLE card ADD COLUMN failure INTEGER;
