@@ -311,7 +311,8 @@ impl Output {
         let published = Validity::new(datetime!(2025-06-01 0:00 UTC), datetime!(2045-01-01 0:00 UTC));
         let since = datetime!(2025-03-01 0:00 UTC);
         let certificates = pki.revoked.borrow();
-        let revoked: Vec<_> = certificates.iter().map(|certificate| Revoked { certificate, since }).collect();
+        let revoked: Vec<_> =
+            certificates.iter().map(|certificate| Revoked { certificate, since, reason: None }).collect();
         let list = pki.registry.revoke(&revoked, published, 1)?;
         self.write("ca/registry-ca.crl.pem", pem::write(pem::REVOCATION_LIST, &list).as_bytes())?;
         self.write("index.json", serde_json::to_string_pretty(&self.index)? + "\n")

@@ -1,5 +1,7 @@
 //! The few DER primitives this crate needs: a bounded reader over raw octets and small writers.
 
+use time::{Date, Month, OffsetDateTime, Time};
+
 /// One element of a DER encoding, still in place.
 #[derive(Clone, Copy)]
 pub(crate) struct Element<'a> {
@@ -10,10 +12,14 @@ pub(crate) struct Element<'a> {
     pub(crate) content: &'a [u8],
 }
 
+pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OID: u8 = 0x06;
+pub(crate) const ENUMERATED: u8 = 0x0a;
+pub(crate) const UTC_TIME: u8 = 0x17;
+pub(crate) const GENERALIZED_TIME: u8 = 0x18;
 pub(crate) const SEQUENCE: u8 = 0x30;
 pub(crate) const SET: u8 = 0x31;
 
@@ -58,6 +64,68 @@ pub(crate) fn elements(mut content: &[u8]) -> Option<Vec<Element<'_>>> {
         content = rest;
     }
     Some(found)
+}
+
+/// Reads the elements of a constructed value one by one.
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(content: &'a [u8]) -> Self {
+        Self(content)
+    }
+
+    /// The next element, which must have this tag.
+    pub(crate) fn take(&mut self, tag: u8) -> Option<Element<'a>> {
+        let (element, rest) = expect(tag, self.0)?;
+        self.0 = rest;
+        Some(element)
+    }
+
+    /// The next element if it has this tag; the outer `None` is for octets that are no DER.
+    pub(crate) fn optional(&mut self, tag: u8) -> Option<Option<Element<'a>>> {
+        if self.0.first() != Some(&tag) {
+            return Some(None);
+        }
+        self.take(tag).map(Some)
+    }
+
+    /// The tag of the next element.
+    pub(crate) fn next_tag(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `Some` if everything was read.
+    pub(crate) fn end(&self) -> Option<()> {
+        self.is_empty().then_some(())
+    }
+}
+
+/// The moment that a UTCTime or a GeneralizedTime tells, in the only forms that certificates have (RFC 5280, 4.1.2.5): to the
+/// second, in UTC.
+pub(crate) fn moment(element: Element<'_>) -> Option<OffsetDateTime> {
+    let digits = element.content.strip_suffix(b"Z")?;
+    let number = |octets: &[u8]| -> Option<u16> {
+        octets.iter().try_fold(0, |sum, octet| octet.is_ascii_digit().then(|| sum * 10 + u16::from(octet - b'0')))
+    };
+    let (year, rest) = match (element.tag, digits.len()) {
+        (UTC_TIME, 12) => match number(&digits[..2])? {
+            year @ 50.. => (1900 + year, &digits[2..]),
+            year => (2000 + year, &digits[2..]),
+        },
+        (GENERALIZED_TIME, 14) => (number(&digits[..4])?, &digits[4..]),
+        _ => return None,
+    };
+    let mut parts = [0; 5];
+    for (part, pair) in parts.iter_mut().zip(rest.chunks(2)) {
+        *part = u8::try_from(number(pair)?).ok()?;
+    }
+    let [month, day, hour, minute, second] = parts;
+    let date = Date::from_calendar_date(i32::from(year), Month::try_from(month).ok()?, day).ok()?;
+    Some(date.with_time(Time::from_hms(hour, minute, second).ok()?).assume_utc())
 }
 
 /// The dotted form of an object identifier's content octets; arcs may have up to 128 bits (UUIDs).
@@ -239,6 +307,22 @@ mod tests {
         uuid.extend([0xff; 17]);
         uuid.push(0x7f);
         assert_eq!(dotted(&uuid).unwrap(), format!("2.25.{}", u128::MAX));
+    }
+
+    #[test]
+    fn moments_are_read_to_the_second() {
+        let read = |tag, text: &str| moment(Element { tag, raw: &[], content: text.as_bytes() });
+        assert_eq!(read(UTC_TIME, "491231235959Z"), Some(time::macros::datetime!(2049-12-31 23:59:59 UTC)));
+        assert_eq!(read(UTC_TIME, "500101000000Z"), Some(time::macros::datetime!(1950-01-01 0:00 UTC)));
+        assert_eq!(read(GENERALIZED_TIME, "20260229000000Z"), None, "no leap year");
+        assert_eq!(read(GENERALIZED_TIME, "20280229120000Z"), Some(time::macros::datetime!(2028-02-29 12:00 UTC)));
+        for text in
+            ["20260101000000", "20260101000000.5Z", "202601010000Z", "2026010100000xZ", "20261301000000Z", "Z", ""]
+        {
+            assert_eq!(read(GENERALIZED_TIME, text), None, "{text}");
+        }
+        assert_eq!(read(UTC_TIME, "20260101000000Z"), None);
+        assert_eq!(read(INTEGER, "20260101000000Z"), None);
     }
 
     #[test]

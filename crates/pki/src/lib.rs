@@ -19,8 +19,9 @@
 //!
 //! # Not in here
 //!
-//! No XML, no network, no files, no clock: the time is an argument. No revocation yet: nobody is
-//! asked, [`Inspection::online`] is `None`. No certificate policies: a critical policy extension makes
+//! No XML, no network, no files, no clock: the time is an argument, and what has to be got from elsewhere comes through a
+//! [`revocation::Fetcher`]. [`inspect()`] asks nobody about revocation:
+//! [`Inspection::online`] is `None`. No certificate policies: a critical policy extension makes
 //! a certificate [`Verdict::Indeterminate`]. No decision what to do about a bad certificate.
 //!
 //! # Example
@@ -60,6 +61,7 @@ mod path;
 pub mod pem;
 pub mod pkcs12;
 mod reason;
+pub mod revocation;
 mod signatures;
 
 pub use anchors::{AnchorError, Anchors};

@@ -146,7 +146,7 @@ impl Reason {
     }
 }
 
-fn utc(at: &OffsetDateTime) -> String {
+pub(crate) fn utc(at: &OffsetDateTime) -> String {
     // Years of more than four digits cannot stand in a certificate.
     at.to_offset(UtcOffset::UTC).format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }

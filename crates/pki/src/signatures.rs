@@ -149,15 +149,25 @@ enum Link {
     Unclear(Reason),
 }
 
-/// Whether a signature with this algorithm and key would count, and what the policy warns of.
+/// Whether the signature on a certificate would count with this key, and what the policy warns of.
 pub(crate) fn believable(
     certificate: &Certificate,
     issuer_key: &PublicKey,
     policy: &Policy,
     day: Date,
 ) -> Result<(X509SignatureAlgorithm, Vec<Reason>), Reason> {
+    acceptable(certificate.signature_algorithm_der(), issuer_key, policy, day)
+}
+
+/// Whether a signature with this algorithm, given as AlgorithmIdentifier, and key would count, and what the policy warns of.
+pub(crate) fn acceptable(
+    algorithm: &[u8],
+    issuer_key: &PublicKey,
+    policy: &Policy,
+    day: Date,
+) -> Result<(X509SignatureAlgorithm, Vec<Reason>), Reason> {
     let key = issuer_key.kind();
-    let algorithm = X509SignatureAlgorithm::from_der(certificate.signature_algorithm_der())
+    let algorithm = X509SignatureAlgorithm::from_der(algorithm)
         .filter(|_| key != KeyKind::Unsupported)
         .ok_or(Reason::AlgorithmUnsupported)?;
     let name = algorithm.uri();

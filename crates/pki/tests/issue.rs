@@ -89,7 +89,7 @@ fn a_revocation_list_names_what_was_revoked() {
     let root = root();
     let certificate = root.issue(&Template::signature(name("R"), GOOD), key().public_key(), &SystemRandom).unwrap();
     let since = datetime!(2025-02-03 4:05:06 UTC);
-    for revoked in [&[Revoked { certificate: &certificate, since }][..], &[]] {
+    for revoked in [&[Revoked { certificate: &certificate, since, reason: None }][..], &[]] {
         let list = root.revoke(revoked, GOOD, 300).unwrap();
         let (rest, parsed) = CertificateRevocationList::from_der(&list).unwrap();
         assert!(rest.is_empty());

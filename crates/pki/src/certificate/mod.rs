@@ -1,5 +1,6 @@
 //! A parsed X.509 certificate.
 
+mod extensions;
 mod parse;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+pub(crate) use self::extensions::Extension;
 use self::parse::Parts;
 use crate::fingerprint::Fingerprint;
 use crate::key_usage::KeyUsage;

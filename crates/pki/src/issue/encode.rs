@@ -3,7 +3,7 @@
 use rohrpost_crypto::{Curve, KeyKind, PrivateKey, PublicKey, Random, X509SignatureAlgorithm, sha256};
 use time::{OffsetDateTime, UtcOffset};
 
-use super::{Extension, IssueError, Revoked, Template, Validity};
+use super::{Extension, IssueError, ListTemplate, Revoked, Template};
 use crate::certificate::Certificate;
 use crate::der;
 
@@ -15,8 +15,6 @@ pub(super) struct Issuer<'a> {
     pub(super) algorithm: X509SignatureAlgorithm,
 }
 
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
 const TRUE: [u8; 3] = [0x01, 1, 0xff];
 const NULL: [u8; 2] = [0x05, 0];
 
@@ -54,35 +52,38 @@ pub(super) fn certificate(
     Ok(Certificate::from_der(&signed(&tbs, issuer)?)?)
 }
 
-pub(super) fn revocation_list(
-    revoked: &[Revoked<'_>],
-    published: Validity,
-    number: u64,
-    issuer: &Issuer<'_>,
-) -> Result<Vec<u8>, IssueError> {
-    let entries = revoked
-        .iter()
-        .map(|entry| {
-            let serial = der::tlv(der::INTEGER, entry.certificate.serial_der());
-            Ok(der::sequence(&[serial, moment(entry.since)?]))
-        })
-        .collect::<Result<Vec<_>, IssueError>>()?;
+pub(super) fn revocation_list(list: &ListTemplate<'_>, issuer: &Issuer<'_>) -> Result<Vec<u8>, IssueError> {
+    let entries = list.revoked.iter().map(entry).collect::<Result<Vec<_>, IssueError>>()?;
     let mut parts = vec![
         der::unsigned(&[1]),
         algorithm(issuer.algorithm)?,
         issuer.name.to_vec(),
-        moment(published.not_before)?,
-        moment(published.not_after)?,
+        moment(list.published.not_before)?,
     ];
+    if list.has_next_update {
+        parts.push(moment(list.published.not_after)?);
+    }
     if !entries.is_empty() {
         parts.push(der::sequence(&entries));
     }
-    let extensions = [
+    let mut extensions = vec![
         extension("2.5.29.35", false, &authority_key_id(issuer))?,
-        extension("2.5.29.20", false, &der::unsigned(&number.to_be_bytes()))?,
+        extension("2.5.29.20", false, &der::unsigned(&list.number.to_be_bytes()))?,
     ];
+    for Extension { oid, critical, value } in &list.extensions {
+        extensions.push(extension(oid, *critical, value)?);
+    }
     parts.push(der::tlv(0xa0, &der::sequence(&extensions)));
     signed(&der::sequence(&parts), issuer)
+}
+
+fn entry(revoked: &Revoked<'_>) -> Result<Vec<u8>, IssueError> {
+    let mut parts = vec![der::tlv(der::INTEGER, revoked.certificate.serial_der()), moment(revoked.since)?];
+    if let Some(reason) = revoked.reason {
+        let value = der::tlv(der::ENUMERATED, &[reason.number()]);
+        parts.push(der::sequence(&[extension("2.5.29.21", false, &value)?]));
+    }
+    Ok(der::sequence(&parts))
 }
 
 /// A positive number of 127 random bits.
@@ -114,7 +115,16 @@ fn extensions(template: &Template, key: &PublicKey, issuer: &Issuer<'_>) -> Resu
     if !template.server_names.is_empty() {
         let names: Vec<_> = template.server_names.iter().map(|name| der::tlv(0x82, name.as_bytes())).collect();
         list.push(extension("2.5.29.17", false, &der::sequence(&names))?);
-        list.push(extension("2.5.29.37", false, &der::sequence(&[oid("1.3.6.1.5.5.7.3.1")?]))?);
+    }
+    if !template.purposes.is_empty() {
+        let purposes = template.purposes.iter().map(|purpose| oid(purpose)).collect::<Result<Vec<_>, _>>()?;
+        list.push(extension("2.5.29.37", false, &der::sequence(&purposes))?);
+    }
+    if !template.responders.is_empty() {
+        let ocsp = oid("1.3.6.1.5.5.7.48.1")?;
+        let access = |url: &String| der::sequence(&[ocsp.clone(), der::tlv(0x86, url.as_bytes())]);
+        let all: Vec<_> = template.responders.iter().map(access).collect();
+        list.push(extension("1.3.6.1.5.5.7.1.1", false, &der::sequence(&all))?);
     }
     if !template.revocation_lists.is_empty() {
         let points: Vec<_> = template.revocation_lists.iter().map(|url| distribution_point(url)).collect();
@@ -135,7 +145,7 @@ fn distribution_point(url: &str) -> Vec<u8> {
     der::sequence(&[der::tlv(0xa0, &full_name)])
 }
 
-fn extension(name: &str, critical: bool, value: &[u8]) -> Result<Vec<u8>, IssueError> {
+pub(super) fn extension(name: &str, critical: bool, value: &[u8]) -> Result<Vec<u8>, IssueError> {
     let mut parts = vec![oid(name)?];
     if critical {
         parts.push(TRUE.to_vec());
@@ -144,7 +154,7 @@ fn extension(name: &str, critical: bool, value: &[u8]) -> Result<Vec<u8>, IssueE
     Ok(der::sequence(&parts))
 }
 
-fn oid(text: &str) -> Result<Vec<u8>, IssueError> {
+pub(super) fn oid(text: &str) -> Result<Vec<u8>, IssueError> {
     der::oid(text).ok_or(IssueError::Unencodable { what: "this object identifier" })
 }
 
@@ -161,8 +171,8 @@ fn moment(at: OffsetDateTime) -> Result<Vec<u8>, IssueError> {
         time.second()
     );
     match date.year() {
-        year @ 1950..=2049 => Ok(der::tlv(UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes())),
-        year @ (0..=1949 | 2050..=9999) => Ok(der::tlv(GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())),
+        year @ 1950..=2049 => Ok(der::tlv(der::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes())),
+        year @ (0..=1949 | 2050..=9999) => Ok(der::tlv(der::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())),
         _ => Err(IssueError::Unencodable { what: "a year of more than four digits" }),
     }
 }
@@ -173,7 +183,7 @@ fn signed(tbs: &[u8], issuer: &Issuer<'_>) -> Result<Vec<u8>, IssueError> {
 }
 
 /// The AlgorithmIdentifier (RFC 4055, RFC 5758).
-fn algorithm(algorithm: X509SignatureAlgorithm) -> Result<Vec<u8>, IssueError> {
+pub(super) fn algorithm(algorithm: X509SignatureAlgorithm) -> Result<Vec<u8>, IssueError> {
     use X509SignatureAlgorithm as A;
     let with_null = |name| Ok(der::sequence(&[oid(name)?, NULL.to_vec()]));
     let bare = |name| Ok(der::sequence(&[oid(name)?]));

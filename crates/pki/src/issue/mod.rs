@@ -1,4 +1,4 @@
-//! Making certificates: roots, subordinate authorities, end entities and revocation lists.
+//! Making certificates: roots, subordinate authorities, end entities; revocation lists and answers of responders.
 //!
 //! For test authorities and demonstrations. It writes well-formed certificates of the profile the rest
 //! of this crate judges; it does not check requests, keep registers or guard keys, as a real
@@ -24,13 +24,16 @@
 
 mod encode;
 mod name;
+mod ocsp;
 
 use rohrpost_crypto::{PrivateKey, PublicKey, Random, SigningFailed, X509SignatureAlgorithm};
 use time::OffsetDateTime;
 
 pub use self::name::Name;
+pub use self::ocsp::{OcspAnswer, OcspStatus};
 use crate::certificate::{BasicConstraints, Certificate, CertificateError};
 use crate::key_usage::KeyUsage;
+use crate::revocation::RevocationReason;
 
 /// From when until when a certificate is valid; both ends included, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct Template {
     key_usage: Option<KeyUsage>,
     basic_constraints: Option<BasicConstraints>,
     server_names: Vec<String>,
+    purposes: Vec<&'static str>,
+    responders: Vec<String>,
     revocation_lists: Vec<String>,
     extensions: Vec<Extension>,
 }
@@ -74,6 +79,8 @@ impl Template {
             key_usage: Some(key_usage),
             basic_constraints: None,
             server_names: Vec::new(),
+            purposes: Vec::new(),
+            responders: Vec::new(),
             revocation_lists: Vec::new(),
             extensions: Vec::new(),
         }
@@ -104,6 +111,15 @@ impl Template {
     pub fn tls_server(subject: Name, validity: Validity, server_names: &[&str]) -> Self {
         let mut template = Self::new(subject, validity, KeyUsage::DIGITAL_SIGNATURE | KeyUsage::KEY_ENCIPHERMENT);
         template.server_names = server_names.iter().map(|&name| name.to_owned()).collect();
+        template.purposes = vec!["1.3.6.1.5.5.7.3.1"];
+        template
+    }
+
+    /// Answers for its issuer whether certificates are revoked (RFC 6960, 4.2.2.2).
+    #[must_use]
+    pub fn ocsp_signing(subject: Name, validity: Validity) -> Self {
+        let mut template = Self::new(subject, validity, KeyUsage::DIGITAL_SIGNATURE);
+        template.purposes = vec!["1.3.6.1.5.5.7.3.9"];
         template
     }
 
@@ -125,6 +141,13 @@ impl Template {
     #[must_use]
     pub fn revocation_list(mut self, url: &str) -> Self {
         self.revocation_lists.push(url.to_owned());
+        self
+    }
+
+    /// Adds the address of a responder.
+    #[must_use]
+    pub fn responder(mut self, url: &str) -> Self {
+        self.responders.push(url.to_owned());
         self
     }
 
@@ -196,7 +219,24 @@ impl Authority {
     /// # Errors
     /// [`IssueError`] if the key cannot sign.
     pub fn revoke(&self, revoked: &[Revoked<'_>], published: Validity, number: u64) -> Result<Vec<u8>, IssueError> {
-        encode::revocation_list(revoked, published, number, &self.issuer())
+        self.publish(&ListTemplate::new(revoked, published, number))
+    }
+
+    /// Signs a revocation list with everything that it can have, and returns it DER-encoded.
+    ///
+    /// # Errors
+    /// [`IssueError`] if the key cannot sign or the template cannot be encoded.
+    pub fn publish(&self, list: &ListTemplate<'_>) -> Result<Vec<u8>, IssueError> {
+        encode::revocation_list(list, &self.issuer())
+    }
+
+    /// Signs the answer of a responder and returns it DER-encoded. The certificate of this "authority" may be that of an issuer or
+    /// one [for answering](Template::ocsp_signing).
+    ///
+    /// # Errors
+    /// [`IssueError`] if the key cannot sign or the answer cannot be encoded.
+    pub fn answer(&self, answer: &OcspAnswer<'_>) -> Result<Vec<u8>, IssueError> {
+        ocsp::answer(answer, self)
     }
 
     fn issuer(&self) -> encode::Issuer<'_> {
@@ -245,6 +285,40 @@ pub struct Revoked<'a> {
     pub certificate: &'a Certificate,
     /// Since when.
     pub since: OffsetDateTime,
+    /// Why; `None` says nothing about it.
+    pub reason: Option<RevocationReason>,
+}
+
+/// What a revocation list is to say.
+#[derive(Clone, Debug)]
+pub struct ListTemplate<'a> {
+    revoked: &'a [Revoked<'a>],
+    published: Validity,
+    number: u64,
+    has_next_update: bool,
+    extensions: Vec<Extension>,
+}
+
+impl<'a> ListTemplate<'a> {
+    /// A complete list of everything that its issuer revoked; the next one is due at the end of `published`.
+    #[must_use]
+    pub fn new(revoked: &'a [Revoked<'a>], published: Validity, number: u64) -> Self {
+        Self { revoked, published, number, has_next_update: true, extensions: Vec::new() }
+    }
+
+    /// Leaves out when the next list is due.
+    #[must_use]
+    pub fn without_next_update(mut self) -> Self {
+        self.has_next_update = false;
+        self
+    }
+
+    /// Adds any other extension; `value` is its encoded content.
+    #[must_use]
+    pub fn extension(mut self, oid: &str, critical: bool, value: Vec<u8>) -> Self {
+        self.extensions.push(Extension { oid: oid.to_owned(), critical, value });
+        self
+    }
 }
 
 /// Why a certificate could not be issued.

@@ -1,0 +1,8 @@
+//! Revocation lists, answers of responders, and who asks for them.
+
+#![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
+
+mod checker;
+mod lists;
+mod pki;
+mod responders;
