@@ -61,7 +61,7 @@ impl Dialog {
         let party = &self.client.party;
         match party.order(&mut self.course, order, Repeat::IfUntouched, on_progress, compose).await {
             Ok(Answered { response: Response::FetchDelivery(answer), opened, envelope, signer }) => {
-                let delivery = Delivery::received(party, answer, opened, &envelope, signer);
+                let delivery = Delivery::received(party, answer, &opened, &envelope, signer);
                 delivery.map(Some).map_err(|error| {
                     self.course.dialog.give_up();
                     error.into()

@@ -17,8 +17,8 @@
 //!
 //! # Not in here
 //!
-//! No store: whoever fetches keeps what it got before it acknowledges. No clock: [`Clock`] is given. No passive recipients and
-//! no transfer in chunks yet. Which organisation has which address and certificate is a matter of the directory.
+//! No store: whoever fetches keeps what it got before it acknowledges. No clock: [`Clock`] is given. No transfer in
+//! chunks yet. The answering side of passive recipients is a room of its own and shares [`ContentReader`] and [`MadeContent`]. Which organisation has which address and certificate is a matter of the directory.
 //!
 //! # Example
 //!
@@ -78,6 +78,7 @@ mod blocking;
 mod client;
 mod clock;
 mod config;
+mod contents;
 mod delivery;
 mod dialog;
 mod error;
@@ -89,7 +90,8 @@ pub mod transport;
 pub use client::{Client, Stored};
 pub use clock::Clock;
 pub use config::{Config, Limits, Retries};
-pub use delivery::{ContentSignature, Contents, Delivery, stream};
+pub use contents::{ContentReader, ContentSignature, Contents, Enclosed, stream};
+pub use delivery::Delivery;
 pub use dialog::{Cards, Dialog};
 pub use error::{Error, PeerError, ReceivedFault, Refusal, Unusable};
-pub use shipment::{Bytes, NewAttachment, NewContainer, Shipment};
+pub use shipment::{Bytes, MadeContent, NewAttachment, NewContainer, Shipment};

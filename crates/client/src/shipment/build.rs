@@ -1,6 +1,6 @@
 //! Signs and seals content, and makes the order that stores it.
 
-use rohrpost_crypto::{DigestAlgorithm, PublicKey};
+use rohrpost_crypto::{DigestAlgorithm, PublicKey, Random};
 use rohrpost_osci::compose::{OutDelivery, Outgoing};
 use rohrpost_osci::content::{self, Author, ContainerBuilder, PackageBuilder, ReaderKey, SealedContainer, Sealing};
 use rohrpost_osci::dialog::ControlBlock;
@@ -8,6 +8,7 @@ use rohrpost_osci::header::{BlockError, CertificateEntry, CertificateRole, Certi
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::StoreDelivery;
 use rohrpost_pipeline::keyring::SignaturePair;
+use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::Certificate;
 
 use super::{Item, NewAttachment, NewContainer, Shipment};
@@ -23,23 +24,50 @@ pub(crate) struct Built {
     delivery: OutDelivery,
 }
 
-impl Shipment {
-    /// Signs and seals the content.
-    pub(crate) fn build(self, party: &Party) -> Result<Built, Error> {
-        may_encrypt_for(&self.addressee)?;
-        let blobs = SpoolBlobs::new(party.config.spools.clone());
-        let mut building = Building {
-            sealing: Sealing::new(&*party.config.random, &blobs),
-            certificates: People::new(party, &self.addressee),
-            next: 0,
-        };
+/// Signed and sealed content, and the certificates it refers to: for the body and the header of a message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct MadeContent {
+    /// The certificates given, and those of authors and readers who were not among them.
+    pub certificates: Vec<CertificateEntry>,
+    /// The content.
+    pub delivery: OutDelivery,
+}
+
+impl MadeContent {
+    /// Signs and seals containers for a message that carries `certificates` anyway: whoever is among them is referred to there.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if a certificate, a name or an `Id` cannot be used, [`Error::Storage`].
+    pub fn make(
+        containers: Vec<NewContainer>,
+        certificates: Vec<CertificateEntry>,
+        spools: &SpoolDir,
+        random: &dyn Random,
+    ) -> Result<Self, Error> {
+        let blobs = SpoolBlobs::new(spools.clone());
+        let mut building =
+            Building { sealing: Sealing::new(random, &blobs), certificates: People(certificates), next: 0 };
         let mut package = PackageBuilder::new();
-        for container in self.containers {
+        for container in containers {
             package = match building.container(container)? {
                 Made::Open(container) => package.container(container),
                 Made::Sealed(container) => package.sealed(container),
             };
         }
+        Ok(Self { certificates: building.certificates.0, delivery: package.build(&blobs)? })
+    }
+}
+
+impl Shipment {
+    /// Signs and seals the content.
+    pub(crate) fn build(self, party: &Party) -> Result<Built, Error> {
+        may_encrypt_for(&self.addressee)?;
+        let config = &party.config;
+        let people = people(party, &self.addressee);
+        let MadeContent { certificates, delivery } =
+            MadeContent::make(self.containers, people, &config.spools, &*config.random)?;
         let order = StoreDelivery {
             header: Default::default(),
             creation: self.creation,
@@ -47,8 +75,7 @@ impl Shipment {
             message_id: None,
             subject: self.subject,
         };
-        let certificates = building.certificates.0;
-        Ok(Built { order, certificates, custom: self.custom, delivery: package.build(&blobs)? })
+        Ok(Built { order, certificates, custom: self.custom, delivery })
     }
 }
 
@@ -123,20 +150,21 @@ impl NewAttachment {
     }
 }
 
+/// The certificates of a delivery to be stored, before authors and readers are known.
+fn people(party: &Party, addressee: &Certificate) -> Vec<CertificateEntry> {
+    let addressee = CertificateEntry::new(CertificateRole::Addressee, CertificateUse::Cipher, 0, addressee.der());
+    let mut people = vec![party.cipher_entry(), addressee];
+    if let Some(pair) = party.config.keys.signature() {
+        let (role, purpose) = (CertificateRole::Originator, CertificateUse::Signature);
+        people.push(CertificateEntry::new(role, purpose, 0, pair.certificate.der()));
+    }
+    people
+}
+
 /// The certificates of a delivery, each person once.
 struct People(Vec<CertificateEntry>);
 
 impl People {
-    fn new(party: &Party, addressee: &Certificate) -> Self {
-        let addressee = CertificateEntry::new(CertificateRole::Addressee, CertificateUse::Cipher, 0, addressee.der());
-        let mut people = Self(vec![party.cipher_entry(), addressee]);
-        if let Some(pair) = party.config.keys.signature() {
-            let (role, purpose) = (CertificateRole::Originator, CertificateUse::Signature);
-            people.0.push(CertificateEntry::new(role, purpose, 0, pair.certificate.der()));
-        }
-        people
-    }
-
     /// The `Id` of an author's certificate. Whoever signs the message is the originator in the content, too.
     fn author(&mut self, certificate: &Certificate) -> String {
         self.find_or_add(certificate, CertificateRole::OtherAuthor, CertificateUse::Signature)

@@ -14,6 +14,7 @@ use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pki::Certificate;
 
 pub(crate) use build::Built;
+pub use build::MadeContent;
 
 /// A delivery to be stored: for whom, about what, with which content.
 #[derive(Clone)]
