@@ -18,8 +18,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["osci", "audit", "planted"]),
     ("intermediary", &["pipeline", "store", "osci", "pki", "audit", "crypto", "planted"]),
     ("client", &["pipeline", "osci", "pki", "crypto"]),
+    ("recipient", &["client", "pipeline", "osci", "pki", "crypto"]),
     ("gateway", &["intermediary", "client", "osci", "pipeline", "pki"]),
-    ("cli", &["gateway", "intermediary", "client", "pipeline", "store", "osci", "audit", "pki", "xmlsec", "crypto"]),
+    (
+        "cli",
+        &[
+            "gateway",
+            "recipient",
+            "intermediary",
+            "client",
+            "pipeline",
+            "store",
+            "osci",
+            "audit",
+            "pki",
+            "xmlsec",
+            "crypto",
+        ],
+    ),
 ];
 
 /// Room, and its level: an arrow must go to a lower one.
@@ -34,6 +50,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("store", 3),
     ("intermediary", 4),
     ("client", 4),
+    ("recipient", 5),
     ("gateway", 5),
     ("cli", 6),
 ];

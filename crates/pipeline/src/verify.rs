@@ -4,6 +4,7 @@ use rohrpost_crypto::policy::{Policy, Purpose, Ruling};
 use rohrpost_osci::envelope::Limits;
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
+use rohrpost_osci::ns::MessageType;
 use rohrpost_osci::signature::{self, Covered, MessageParts, TransportSignatureError};
 use rohrpost_pki::{Certificate, CertificateError};
 use thiserror::Error;
@@ -80,6 +81,9 @@ pub enum Signer<'a> {
         /// The certificate the client was configured with.
         expected: Option<&'a [u8]>,
     },
+    /// A passive recipient that answers: the certificate in its answer, which is the addressee's if it only took the delivery and
+    /// the originator's if it answers with one of its own. Whether it is the right one is for the intermediary to judge.
+    Recipient,
 }
 
 /// Checks the transport signature, if there is one.
@@ -145,6 +149,14 @@ fn certificate_of(read: &Read, signer: Signer<'_>) -> Result<Vec<u8>, SignatureR
                 return Err(SignatureRefusal::CertificateUnusable);
             }
             (sent, expected)
+        }
+        Signer::Recipient => {
+            let role = match envelope.message_type() {
+                MessageType::ResponseToAcceptDelivery => CertificateRole::Addressee,
+                _ => CertificateRole::Originator,
+            };
+            let entry = envelope.certificates().and_then(|all| all.first(role, CertificateUse::Signature));
+            (entry.map(|entry| entry.der.clone()), None)
         }
     };
     sent.or_else(|| known.map(<[u8]>::to_vec)).ok_or(SignatureRefusal::CertificateMissing)
