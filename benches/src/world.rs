@@ -54,6 +54,7 @@ impl World {
             inspector: Arc::new(Inspector::new(anchors, Policy::clone(&policy)).with_intermediates(authorities)),
             policy,
             spools: spools.clone(),
+            courier: None,
             random: Arc::new(SystemRandom),
         };
         let intermediary = Intermediary::new(parts, Settings::default());

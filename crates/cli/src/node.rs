@@ -58,6 +58,7 @@ impl Node {
             inspector: Arc::new(inspector),
             policy: config.policy,
             spools: config.gateway.spools.clone(),
+            courier: None,
             random: Arc::new(SystemRandom),
         };
         let intermediary = Arc::new(Intermediary::new(parts, config.settings));

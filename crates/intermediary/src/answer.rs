@@ -4,39 +4,36 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use rohrpost_crypto::DigestAlgorithm;
 use rohrpost_crypto::policy::{Purpose, Ruling};
-use rohrpost_crypto::{Digest, DigestAlgorithm};
-use rohrpost_osci::card::ProcessCardBundle;
-use rohrpost_osci::compose::{OutAttachment, OutContent, OutDelivery, Outgoing, Signing};
+use rohrpost_osci::compose::{Outgoing, Signing};
 use rohrpost_osci::envelope::SignedBy;
 use rohrpost_osci::feedback::{Code, Feedback};
 use rohrpost_osci::header::{
-    CertificateEntry, CertificateRole, CertificateUse, CustomBlock, Feature, FeatureDescription,
-    IntermediaryCertificates, NonIntermediaryCertificates,
+    CertificateEntry, CertificateRole, CertificateUse, Feature, FeatureDescription, IntermediaryCertificates,
 };
 use rohrpost_osci::ids::Challenge;
 use rohrpost_osci::message::{
     Request, ResponseHeader, ResponseToExitDialog, ResponseToFetchDelivery, ResponseToFetchProcessCard,
-    ResponseToGetMessageId, ResponseToInitDialog, ResponseToStoreDelivery,
+    ResponseToForwardDelivery, ResponseToGetMessageId, ResponseToInitDialog, ResponseToMediateDelivery,
+    ResponseToStoreDelivery,
 };
-use rohrpost_osci::mime::Part;
-use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::gate::{TURN_BYTES, leave};
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_planted::planted;
-use rohrpost_store::{Attachment, StoredDelivery};
 use time::OffsetDateTime;
 
 use crate::Intermediary;
 use crate::certificates::Judgement;
 use crate::entrance::{Entrance, no_client_certificate};
+use crate::hand_out::HandedOut;
 use crate::handle::{Handled, Outcome, Received, Stop};
-use crate::orders::{Done, HandOut, bundle};
+use crate::orders::{Done, HandOut, Mediated};
 
 /// What we can do, announced in every answer (OSCI-Transport 1.2, FeatureDescription).
-const FEATURES: [Feature; 5] = [
+pub(crate) const FEATURES: [Feature; 5] = [
     Feature::DisableBase64,
     Feature::OaepEncryption,
     Feature::Sha3HashAlgorithms,
@@ -95,7 +92,10 @@ fn build(
     let executed = feedback.is_executed();
     let codes = feedback.entries().iter().filter_map(|entry| entry.code.known()).map(Code::number).collect();
     let (handed_out, bytes) = match &done.hand_out {
-        HandOut::Delivery(delivery) => (Some(delivery.card.message_id.clone()), delivery.body.len()),
+        HandOut::Delivery(delivery) | HandOut::Mediated(Mediated::Kept { reply: Some(delivery), .. }) => {
+            (Some(delivery.card.message_id.clone()), delivery.body.len())
+        }
+        HandOut::Mediated(Mediated::Passing { delivery, .. }) => (None, delivery.package.source.len()),
         _ => (None, 0),
     };
     let outgoing = compose(&received.request, header, feedback, done.hand_out, now)?;
@@ -157,7 +157,8 @@ fn compose(
                     .compose(None)
                     .map_err(Stop::internal);
             };
-            let (header, card, delivery) = handed_out(header, *delivery, now)?;
+            let HandedOut { certificates, custom, card, delivery } = HandedOut::new(*delivery, now)?;
+            let header = ResponseHeader { certificates, custom, ..header };
             ResponseToFetchDelivery { header, feedback, selection, card: Some(card) }.compose(Some(delivery))
         }
         Request::FetchProcessCard(order) => {
@@ -165,47 +166,42 @@ fn compose(
             let cards = if let HandOut::Cards(cards) = hand_out { cards } else { Vec::new() };
             ResponseToFetchProcessCard { header, feedback, selection, cards }.compose()
         }
+        Request::ForwardDelivery(_) => {
+            let card = if let HandOut::Card(card) = hand_out { Some(*card) } else { None };
+            ResponseToForwardDelivery { header, feedback, card }.compose()
+        }
+        Request::MediateDelivery(_) => return mediated(header, feedback, hand_out, now),
         other => return Err(Stop::internal(format!("{} has no answer", other.message_type()))),
     };
     outgoing.map_err(Stop::internal)
 }
 
-/// What was stored, as it goes out: content, attachments, certificates and custom blocks unchanged
-/// (OSCI-Transport 1.2, what an intermediary must preserve), and the card with the stamp of this moment.
-fn handed_out(
-    mut header: ResponseHeader,
-    delivery: StoredDelivery,
+/// The reply that a mediated delivery brought, if it did.
+fn mediated(
+    header: ResponseHeader,
+    feedback: Feedback,
+    hand_out: HandOut,
     now: OffsetDateTime,
-) -> Result<(ResponseHeader, ProcessCardBundle, OutDelivery), Stop> {
-    if let Some(text) = &delivery.certificates {
-        header.certificates = NonIntermediaryCertificates::from_text(text).map_err(Stop::internal)?;
-    }
-    header.custom =
-        delivery.custom_headers.iter().map(CustomBlock::kept).collect::<Result<_, _>>().map_err(Stop::internal)?;
-    let mut card = delivery.card;
-    card.received = None;
-    if card.forwarded.is_none() {
-        // As the store will note it: never before the acceptance, nor does the card's last change go back.
-        let at = now.max(card.created);
-        card.forwarded = Some(at);
-        card.modified = card.modified.max(at);
-    }
-    let content = &delivery.content;
-    let package = OutContent::kept(Arc::clone(&delivery.body), content.range.clone(), &content.namespaces);
-    let attachments =
-        delivery.attachments.iter().map(|attachment| out_attachment(&delivery.body, attachment)).collect();
-    Ok((header, bundle(card), OutDelivery { package, attachments }))
-}
-
-fn out_attachment(body: &Arc<dyn ReadAt>, stored: &Attachment) -> OutAttachment {
-    let part = Part::kept(
-        stored.content_id.clone(),
-        stored.content_type.clone(),
-        stored.encoding,
-        stored.extra_headers.clone(),
-        stored.range.clone(),
-    );
-    OutAttachment::received(Arc::clone(body), &part, stored.length, Some(Digest::from(stored.sha256)))
+) -> Result<Outgoing, Stop> {
+    let (request_card, reply) = match hand_out {
+        HandOut::Mediated(Mediated::Kept { request_card, reply }) => {
+            let reply = reply.map(|reply| HandedOut::new(*reply, now)).transpose()?;
+            let reply = reply.map(|reply| (reply.certificates, reply.custom, Some(reply.card), reply.delivery));
+            (Some(*request_card), reply)
+        }
+        HandOut::Mediated(Mediated::Passing { certificates, custom, delivery }) => {
+            (None, Some((certificates, custom, None, delivery)))
+        }
+        _ => (None, None),
+    };
+    let outgoing = match reply {
+        None => ResponseToMediateDelivery { header, feedback, request_card, reply_card: None }.compose(None),
+        Some((certificates, custom, reply_card, delivery)) => {
+            let header = ResponseHeader { certificates, custom, ..header };
+            ResponseToMediateDelivery { header, feedback, request_card, reply_card }.compose(Some(delivery))
+        }
+    };
+    outgoing.map_err(Stop::internal)
 }
 
 fn remember(intermediary: &Intermediary, entrance: Entrance<'_>, executed: bool, answer: &Spool, now: OffsetDateTime) {

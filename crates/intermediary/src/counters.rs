@@ -14,6 +14,10 @@ pub struct Counts {
     pub open_dialogs: u64,
     /// Explicit dialogs that are kept at most, those that were closed lately included.
     pub max_dialogs: u64,
+    /// Orders that wait for passive recipients now.
+    pub forwarding: u64,
+    /// Orders that may wait for passive recipients at a time.
+    pub max_forwarding: u64,
 }
 
 #[derive(Debug, Default)]
@@ -31,12 +35,12 @@ impl Counters {
         self.signatures.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn counts(&self, open_dialogs: usize, max_dialogs: usize) -> Counts {
+    /// The figures that are counted here; the others are zero.
+    pub(crate) fn counts(&self) -> Counts {
         Counts {
             decryptions: self.decryptions.load(Ordering::Relaxed),
             signatures: self.signatures.load(Ordering::Relaxed),
-            open_dialogs: open_dialogs as u64,
-            max_dialogs: max_dialogs as u64,
+            ..Counts::default()
         }
     }
 }

@@ -67,6 +67,11 @@ impl Stop {
         Self { code, cause: cause.into() }
     }
 
+    /// What led to it.
+    pub(crate) fn cause(&self) -> &(dyn Error + Send + Sync) {
+        &*self.cause
+    }
+
     /// The same, told as a failure to decrypt, unless it is our own failure.
     fn veiled(self) -> Self {
         match self.code {
@@ -91,20 +96,6 @@ pub(crate) struct Received {
 impl Received {
     pub(crate) fn opened(&self) -> &Opened {
         self.verified.read().opened()
-    }
-
-    /// URIs of the algorithms the request was protected with, for the log.
-    pub(crate) fn algorithms(&self) -> Vec<String> {
-        let mut uris = Vec::new();
-        if let Some(protection) = self.opened().protection() {
-            uris.push(protection.encryption.cipher.uri().to_owned());
-            uris.push(protection.encryption.transport.uri().to_owned());
-        }
-        if let SignatureState::Covered { proof, .. } = self.verified.signature() {
-            uris.push(proof.algorithm().uri().to_owned());
-            uris.extend(proof.digests().iter().map(|digest| digest.uri().to_owned()));
-        }
-        uris
     }
 
     pub(crate) fn is_encrypted(&self) -> bool {
@@ -142,7 +133,7 @@ impl Intermediary {
         if !unproven {
             *language = desired;
         }
-        if matches!(request, Request::StoreDelivery(_)) {
+        if delivers(&request) {
             self.check_delivery(&read).map_err(veil)?;
         }
         let encrypted = read.opened().protection().is_some();
@@ -164,7 +155,7 @@ impl Intermediary {
     }
 
     /// Refuses deliveries that could not be handed on.
-    fn check_delivery(&self, read: &Read) -> Result<(), Stop> {
+    pub(crate) fn check_delivery(&self, read: &Read) -> Result<(), Stop> {
         if !read.envelope().reserved_ids().is_empty() {
             return Err(Stop::new(Code::NotAMessage, "the content uses Ids of our own header blocks"));
         }
@@ -241,11 +232,20 @@ impl Intermediary {
 
     /// An order with a message id that was refused leaves a trace for auditors.
     fn note_refusal(&self, received: &Received, done: &orders::Done, context: &Context) -> Result<(), Stop> {
-        let Request::StoreDelivery(order) = &received.request else { return Ok(()) };
+        // What was taken over has its entries already, however it ended.
+        if !delivers(&received.request) || !matches!(done.hand_out, orders::HandOut::Nothing) {
+            return Ok(());
+        }
         let Some(code) = done.refusal() else { return Ok(()) };
+        let message_id = match &received.request {
+            Request::StoreDelivery(order) => order.message_id.as_ref(),
+            Request::ForwardDelivery(order) => order.message_id.as_ref(),
+            Request::MediateDelivery(order) => order.card.as_ref().map(|card| &card.message_id),
+            _ => None,
+        };
         let mut leaf = Leaf::new(context.now, Event::Refused);
-        leaf.message_id = order.message_id.as_ref().map(|id| id.as_str().to_owned());
-        leaf.order = Some("storeDelivery".to_owned());
+        leaf.message_id = message_id.map(|id| id.as_str().to_owned());
+        leaf.order = Some(orders::order_name(&received.request).to_owned());
         leaf.correlation = Some(context.correlation_id.clone());
         leaf.feedback = vec![code.number()];
         leaf.verdicts = signature_verdict(&received.verified);
@@ -275,6 +275,20 @@ impl Intermediary {
     }
 }
 
+/// URIs of the algorithms a message was protected with, for the log.
+pub(crate) fn algorithms(verified: &Verified) -> Vec<String> {
+    let mut uris = Vec::new();
+    if let Some(protection) = verified.read().opened().protection() {
+        uris.push(protection.encryption.cipher.uri().to_owned());
+        uris.push(protection.encryption.transport.uri().to_owned());
+    }
+    if let SignatureState::Covered { proof, .. } = verified.signature() {
+        uris.push(proof.algorithm().uri().to_owned());
+        uris.extend(proof.digests().iter().map(|digest| digest.uri().to_owned()));
+    }
+    uris
+}
+
 pub(crate) fn signature_verdict(verified: &Verified) -> Vec<VerdictEntry> {
     let verdict = match verified.signature() {
         SignatureState::Covered { .. } => Verdict::Valid,
@@ -282,6 +296,11 @@ pub(crate) fn signature_verdict(verified: &Verified) -> Vec<VerdictEntry> {
         _ => return Vec::new(),
     };
     vec![VerdictEntry { subject: Subject::TransportSignature, verdict }]
+}
+
+/// Whether the order brings a delivery.
+fn delivers(request: &Request) -> bool {
+    matches!(request, Request::StoreDelivery(_) | Request::ForwardDelivery(_) | Request::MediateDelivery(_))
 }
 
 fn refuse_message(error: MessageError) -> Stop {

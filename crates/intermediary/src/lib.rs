@@ -25,6 +25,8 @@ mod certificates;
 mod counters;
 mod dialogs;
 mod entrance;
+mod forwarding;
+mod hand_out;
 mod handle;
 mod message_ids;
 mod orders;
@@ -43,12 +45,14 @@ use rohrpost_store::Store;
 use time::OffsetDateTime;
 
 pub use counters::Counts;
+pub use forwarding::{Courier, Forwarding, Retries, Returned, Undelivered};
 pub use handle::{Context, Handled, Outcome};
 pub use message_ids::{MessageIdAuthority, TokenAuthority};
 pub use settings::{Settings, SignatureDemand};
 
 use counters::Counters;
 use dialogs::DialogRegistry;
+use forwarding::Slots;
 
 /// What an intermediary is made of.
 pub struct Parts {
@@ -64,6 +68,8 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     /// Where opened messages and answers are written.
     pub spools: SpoolDir,
+    /// Takes messages to passive recipients; without one, nothing is forwarded.
+    pub courier: Option<Arc<dyn Courier>>,
     /// Challenges, conversation ids, session keys.
     pub random: Arc<dyn Random>,
 }
@@ -74,6 +80,7 @@ pub struct Intermediary {
     settings: Settings,
     dialogs: DialogRegistry,
     counters: Counters,
+    slots: Slots,
     /// The certificate we sign with, as it stands in every answer.
     own: Option<IntermediaryCertificates>,
 }
@@ -83,7 +90,7 @@ impl Intermediary {
     pub fn new(parts: Parts, settings: Settings) -> Self {
         let dialogs = DialogRegistry::new(settings.dialog_timeout, settings.max_dialogs);
         let own = answer::certificates(&parts.keys);
-        Self { parts, settings, dialogs, counters: Counters::default(), own }
+        Self { parts, settings, dialogs, counters: Counters::default(), slots: Slots::default(), own }
     }
 
     /// The store, for jobs beside the orders.
@@ -106,6 +113,12 @@ impl Intermediary {
 
     /// Private-key operations since the start, and open dialogs.
     pub fn counts(&self) -> Counts {
-        self.counters.counts(self.dialogs.len(), self.settings.max_dialogs)
+        Counts {
+            open_dialogs: self.dialogs.len() as u64,
+            max_dialogs: self.settings.max_dialogs as u64,
+            forwarding: self.slots.busy() as u64,
+            max_forwarding: self.settings.forwarding.at_once as u64,
+            ..self.counters.counts()
+        }
     }
 }

@@ -3,20 +3,25 @@
 mod exit_dialog;
 mod fetch_delivery;
 mod fetch_process_card;
+mod forward_delivery;
 mod get_message_id;
+mod mediate_delivery;
 mod store_delivery;
+mod taking;
 
 pub(crate) use fetch_process_card::bundle;
+pub(crate) use mediate_delivery::Mediated;
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::feedback::{Code, Severity};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::Request;
 use rohrpost_pipeline::judge::Judged;
-use rohrpost_store::{Fingerprint, StoredDelivery};
+use rohrpost_store::{Fingerprint, Outbound, StoredDelivery};
 
 use crate::Intermediary;
 use crate::entrance::Entrance;
 use crate::handle::{Context, Received, Stop};
+use taking::Taking;
 
 /// What an order knows of its request.
 pub(crate) struct Order<'a> {
@@ -40,6 +45,7 @@ pub(crate) enum HandOut {
     Card(Box<ProcessCardBundle>),
     Delivery(Box<StoredDelivery>),
     Cards(Vec<ProcessCardBundle>),
+    Mediated(Mediated),
 }
 
 impl Done {
@@ -83,7 +89,39 @@ impl Order<'_> {
             Request::StoreDelivery(order) => store_delivery::execute(self, order),
             Request::FetchDelivery(order) => fetch_delivery::execute(self, order, entrance),
             Request::FetchProcessCard(order) => fetch_process_card::execute(self, order, entrance),
+            Request::ForwardDelivery(order) => forward_delivery::execute(self, order),
+            Request::MediateDelivery(order) => mediate_delivery::execute(self, order, entrance),
             other => Err(Stop::new(Code::NotAnOrder, format!("{} has no executor", other.message_type()))),
+        }
+    }
+
+    /// The id of a delivery, if there is one and we issued it.
+    fn usable_id<'b>(&self, message_id: Option<&'b MessageId>) -> Result<&'b MessageId, Code> {
+        let message_id = message_id.ok_or(Code::MessageIdMissing)?;
+        let recognised = self.intermediary.parts.message_ids.recognises(message_id, self.context.now);
+        if recognised { Ok(message_id) } else { Err(Code::MessageIdIllegal) }
+    }
+
+    /// The delivery in the request.
+    fn taking<'b>(
+        &'b self,
+        message_id: &'b MessageId,
+        subject: Option<&'b String>,
+        outbound: Option<Outbound>,
+    ) -> Taking<'b> {
+        Taking {
+            intermediary: self.intermediary,
+            verified: &self.received.verified,
+            certificates: &self.received.request.header().certificates,
+            judged: self.judged,
+            mailbox: None,
+            message_id,
+            subject,
+            outbound,
+            order: order_name(&self.received.request),
+            warnings: self.warnings,
+            correlation: &self.context.correlation_id,
+            now: self.context.now,
         }
     }
 
@@ -95,5 +133,14 @@ impl Order<'_> {
         let dialog = entrance.dialog()?;
         let proven = dialog.is_encrypted() && is_encrypted;
         (proven || allowed_in_clear).then(|| Fingerprint::of_der(&dialog.client().cipher_certificate))
+    }
+}
+
+/// The order as the log calls it: its element.
+pub(crate) fn order_name(request: &Request) -> &'static str {
+    match request {
+        Request::ForwardDelivery(_) => "forwardDelivery",
+        Request::MediateDelivery(_) => "mediateDelivery",
+        _ => "storeDelivery",
     }
 }

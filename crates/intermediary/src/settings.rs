@@ -9,6 +9,8 @@ use rohrpost_osci::{envelope, mime};
 use rohrpost_store::MailboxLimits;
 use time::Duration;
 
+use crate::forwarding::Forwarding;
+
 /// Settings of an [`Intermediary`](crate::Intermediary).
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -22,6 +24,8 @@ pub struct Settings {
     pub tolerance: Tolerance,
     /// Bounds of every mailbox.
     pub mailbox: MailboxLimits,
+    /// How deliveries are taken to passive recipients.
+    pub forwarding: Forwarding,
     /// Process cards in one answer at most; more are announced with 3801.
     pub max_cards_per_answer: usize,
     /// Language of feedback when the client desires none that we have.
@@ -42,6 +46,7 @@ impl Default for Settings {
             max_dialogs: 20_000,
             tolerance: Tolerance::default(),
             mailbox: MailboxLimits::default(),
+            forwarding: Forwarding::default(),
             max_cards_per_answer: 100,
             default_language: Language::German,
             dangerous_fetch_without_encryption: false,

@@ -156,6 +156,8 @@ pub struct Stats {
     pub waiting: u64,
     /// Bytes of their bodies.
     pub waiting_bytes: u64,
+    /// Deliveries on their way to passive recipients; they are among those not yet received.
+    pub outbound: u64,
     /// Entries in the log.
     pub log_size: u64,
     /// Changes made durable since the store was opened.

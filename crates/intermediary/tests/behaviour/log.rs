@@ -13,7 +13,7 @@ use crate::harness::{Bench, Client, Delivery, NOW, content, rsa_signer};
 
 const OLDEST: DeliverySelection = DeliverySelection::Oldest;
 
-fn events(bench: &Bench, id: &MessageId) -> Vec<(Event, Vec<u16>)> {
+pub(crate) fn events(bench: &Bench, id: &MessageId) -> Vec<(Event, Vec<u16>)> {
     let signer = LogSigner::new("rohrpost.test", Bench::log_key()).unwrap();
     let proofs = bench.store.prove(id).unwrap();
     let leaves = proofs.iter().map(|proof| proof.verify(signer.verifier()).unwrap().0);

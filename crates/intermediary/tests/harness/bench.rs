@@ -10,7 +10,7 @@ use rohrpost_audit::LogSigner;
 use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_crypto::{Random, SystemRandom};
-use rohrpost_intermediary::{Context, Intermediary, MessageIdAuthority, Outcome, Parts, Settings};
+use rohrpost_intermediary::{Context, Courier, Intermediary, MessageIdAuthority, Outcome, Parts, Settings};
 use rohrpost_osci::fault::Fault;
 use rohrpost_osci::feedback::CodeNumber;
 use rohrpost_osci::ids::MessageId;
@@ -36,6 +36,8 @@ pub struct Setup {
     pub settings: Settings,
     /// Bytes of an opened message at most.
     pub message_bytes: u64,
+    /// Who takes messages to passive recipients.
+    pub courier: Option<Arc<dyn Courier>>,
 }
 
 impl Default for Setup {
@@ -58,6 +60,7 @@ impl Default for Setup {
             policy: Policy::standard(),
             settings: Settings::default(),
             message_bytes: u64::MAX,
+            courier: None,
         }
     }
 }
@@ -91,6 +94,7 @@ impl Setup {
                 ),
                 policy: Arc::new(self.policy),
                 spools: SpoolDir::new(store.incoming()).with_limit(self.message_bytes),
+                courier: self.courier,
                 random: Arc::new(SystemRandom),
             },
             self.settings,

@@ -14,7 +14,8 @@ use rohrpost_osci::header::{
 };
 use rohrpost_osci::ids::{Challenge, MessageId};
 use rohrpost_osci::message::{
-    ExitDialog, FetchDelivery, FetchProcessCard, GetMessageId, InitDialog, RequestHeader, Response, StoreDelivery,
+    ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog, MediateCard,
+    MediateDelivery, RequestHeader, Response, StoreDelivery,
 };
 use rohrpost_osci::ns::MessageType;
 use rohrpost_osci::selection::{CardSelection, DeliverySelection};
@@ -118,6 +119,35 @@ impl Client {
         self.draft(&order.compose(delivery.content).unwrap())
     }
 
+    /// Has a delivery forwarded.
+    pub fn forward(&mut self, receiver: &str, delivery: Delivery) -> Draft {
+        let mut header = self.header(MessageType::ForwardDelivery, delivery.certificates);
+        header.custom = delivery.custom;
+        let order = ForwardDelivery {
+            header,
+            creation: TimestampQuality::default(),
+            reception: TimestampQuality::default(),
+            receiver: receiver.to_owned(),
+            message_id: delivery.message_id,
+            subject: delivery.subject,
+        };
+        self.draft(&order.compose(delivery.content).unwrap())
+    }
+
+    /// Has a delivery mediated, with process cards if it has an id.
+    pub fn mediate(&mut self, receiver: &str, delivery: Delivery) -> Draft {
+        let header = self.header(MessageType::MediateDelivery, delivery.certificates);
+        let subject = delivery.subject;
+        let card = delivery.message_id.map(|message_id| MediateCard {
+            message_id,
+            subject,
+            creation: TimestampQuality::default(),
+            reception: TimestampQuality::default(),
+        });
+        let order = MediateDelivery { header, receiver: receiver.to_owned(), card };
+        self.draft(&order.compose(delivery.content).unwrap())
+    }
+
     /// The bytes of a request: signed and encrypted as this client does it.
     pub fn encode(&self, draft: &Draft) -> Vec<u8> {
         let signature = self.signature.map(|name| draft.signature().sign(&rsa_signer(name)));
@@ -213,7 +243,7 @@ impl Client {
     pub fn header(&mut self, order: MessageType, more: Vec<CertificateEntry>) -> RequestHeader {
         let control = self.dialog.request(order, Challenge::generate(&SystemRandom)).unwrap();
         let names_client =
-            matches!(order, MessageType::InitDialog | MessageType::GetMessageId | MessageType::StoreDelivery);
+            !matches!(order, MessageType::FetchDelivery | MessageType::FetchProcessCard | MessageType::ExitDialog);
         let cipher = names_client.then_some(self.cipher);
         RequestHeader {
             control,
@@ -308,20 +338,24 @@ impl Delivered {
             part.reader(opened.message()).read_to_end(&mut bytes).unwrap();
             (part.content_id.clone(), part.content_type.clone(), bytes)
         });
-        let contents = package.containers.iter().flat_map(|container| &container.contents);
         Some(Self {
             message_id: card.message_id,
             subject: card.card.subject,
-            data: contents
-                .filter_map(|content| match content {
-                    Content::Data(data) => Some((data.id.clone(), bytes(&data.bytes))),
-                    _ => None,
-                })
-                .collect(),
+            data: Self::data(&package),
             attachments: attachments.collect(),
             certificates: response.header.certificates,
             custom: envelope.blocks_of(BlockKind::Custom).map(|block| block.canonical.clone()).collect(),
         })
+    }
+
+    /// The data contents of a package: `Id` and bytes.
+    pub fn data(package: &Package) -> Vec<(String, Vec<u8>)> {
+        let contents = package.containers.iter().flat_map(|container| &container.contents);
+        let data = contents.filter_map(|content| match content {
+            Content::Data(data) => Some((data.id.clone(), bytes(&data.bytes))),
+            _ => None,
+        });
+        data.collect()
     }
 
     /// The content of an answer.

@@ -16,12 +16,14 @@ mod bench;
 mod client;
 mod draft;
 mod keys;
+mod recipient;
 pub mod seal;
 
 pub use bench::{Answer, Bench, IssuedIds, Setup};
 pub use client::{Client, Delivered, Delivery, attachment, certificates, content};
 pub use draft::{Draft, DraftAttachment, DraftBlock, DraftReference, DraftSignature, mime};
 pub use keys::{certs_test, der, key, key_ring, public_key, rsa_signer};
+pub use recipient::{Act, Got, Recipient};
 pub use seal::Seal;
 
 use time::OffsetDateTime;

@@ -331,8 +331,12 @@ impl SqliteReader {
                     Ok((row.get(0)?, row.get(1)?))
                 })
                 .map_err(failed("count mailboxes"))?;
+            let outbound: i64 = connection
+                .query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))
+                .map_err(failed("count what is on its way"))?;
             let log_size = Log(connection).size()?;
-            Ok(Stats { waiting: waiting as u64, waiting_bytes: bytes as u64, log_size, ..Stats::default() })
+            let outbound = outbound as u64;
+            Ok(Stats { outbound, waiting: waiting as u64, waiting_bytes: bytes as u64, log_size, ..Stats::default() })
         })
     }
 }

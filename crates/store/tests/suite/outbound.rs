@@ -75,6 +75,8 @@ pub(crate) fn one_tries_at_a_time(open: Open) {
     let mut fixture = Fixture::new(open);
     fixture.store().accept(way("a", 0)).unwrap();
     fixture.store().accept(way("b", 10)).unwrap();
+    let stats = fixture.store().stats().unwrap();
+    assert_eq!((stats.outbound, stats.waiting), (2, 2));
     // Leased by whoever handed them in.
     assert_eq!(leased(&fixture, 59), None);
     assert_eq!(leased(&fixture, 60).as_deref(), Some("a"));
