@@ -19,7 +19,8 @@ use crate::signatures::{Authenticity, authenticity};
 /// Looked at are, independently of each other so that a report can tell them apart: the issuers'
 /// signatures up to an anchor, the path rules of RFC 5280, and the certificate's own validity, key
 /// usage and key. What cannot be judged is [`Indeterminate`](crate::Verdict::Indeterminate) with a
-/// reason, never silently good. Revocation is not looked at.
+/// reason, never silently good. Revocation is not looked at: that is done by an [`Inspector`](crate::Inspector) with a
+/// [`RevocationChecker`](crate::revocation::RevocationChecker).
 #[must_use]
 pub fn inspect(
     certificate: &Certificate,
@@ -29,9 +30,21 @@ pub fn inspect(
     policy: &Policy,
     at: OffsetDateTime,
 ) -> Inspection {
+    inspect_path(certificate, extra, anchors, usage, policy, at).0
+}
+
+/// The same, and the issuers up to the anchor, the nearest first; none if the certificate is not authentic or an anchor itself.
+pub(crate) fn inspect_path(
+    certificate: &Certificate,
+    extra: &[Certificate],
+    anchors: &Anchors,
+    usage: Use,
+    policy: &Policy,
+    at: OffsetDateTime,
+) -> (Inspection, Vec<Certificate>) {
     let pool: Vec<&Certificate> = extra.iter().filter(|certificate| certificate.is_authority()).collect();
     let day = at.to_offset(time::UtcOffset::UTC).date();
-    let (mut reasons, mut anchor) = (Vec::new(), None);
+    let (mut reasons, mut anchor, mut issuers) = (Vec::new(), None, Vec::new());
     check_validity(certificate, at, &mut reasons);
     check_usage(certificate, usage, &mut reasons);
     check_key(certificate, usage, policy, day, &mut reasons);
@@ -40,10 +53,11 @@ pub fn inspect(
             anchor = Some(certificate.fingerprint());
             MathResult::Ok
         }
-        Authenticity::SignedBy(by, notes) => {
-            anchor = Some(by.fingerprint());
+        Authenticity::SignedBy(signers, notes) => {
             reasons.extend(notes);
-            check_path(certificate, &pool, anchors, policy, at, &mut reasons);
+            let path = check_path(certificate, &pool, anchors, policy, at, &mut reasons);
+            issuers = path.unwrap_or(signers);
+            anchor = issuers.last().map(Certificate::fingerprint);
             MathResult::Ok
         }
         Authenticity::Corrupted => {
@@ -55,7 +69,7 @@ pub fn inspect(
             MathResult::Indeterminate
         }
     };
-    Inspection { anchor, ..Inspection::new(certificate, usage, at, math, reasons) }
+    (Inspection { anchor, ..Inspection::new(certificate, usage, at, math, reasons) }, issuers)
 }
 
 fn check_validity(certificate: &Certificate, at: OffsetDateTime, reasons: &mut Vec<Reason>) {
@@ -104,11 +118,12 @@ fn check_path(
     policy: &Policy,
     at: OffsetDateTime,
     reasons: &mut Vec<Reason>,
-) {
+) -> Option<Vec<Certificate>> {
     let own = at.max(certificate.not_before()).min(certificate.not_after());
     match path::check(certificate, pool, anchors, policy, own) {
+        Ok(issuers) => return Some(issuers),
         Err(Reason::IssuerOutsideValidity) if own != at => {}
         Err(reason) => reasons.push(reason),
-        Ok(()) => {}
     }
+    None
 }

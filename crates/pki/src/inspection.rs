@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::certificate::Certificate;
 use crate::fingerprint::Fingerprint;
 use crate::reason::Reason;
+use crate::revocation::RevocationStatus;
 
 /// What a certificate is to be good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,16 +94,6 @@ pub enum OfflineResult {
     Indeterminate,
 }
 
-/// What the issuer answered when asked about revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OnlineResult {
-    /// Not revoked.
-    Ok,
-    /// Revoked.
-    Revoked,
-}
-
 /// Gives the words of the inspection report (OSCI-Transport 1.2).
 macro_rules! words {
     ($($kind:ident { $($variant:ident => $word:literal),* })*) => {$(
@@ -126,7 +117,6 @@ words! {
     CertType { Advanced => "advanced", Qualified => "qualified", Accredited => "accredited", Unknown => "unknown" }
     MathResult { Ok => "ok", Corrupted => "corrupted", Indeterminate => "indeterminate" }
     OfflineResult { Valid => "valid", Invalid => "invalid", Indeterminate => "indeterminate" }
-    OnlineResult { Ok => "ok", Revoked => "revoked" }
 }
 
 /// The judgement of one certificate for one use at one time, with everything an inspection report
@@ -151,8 +141,9 @@ pub struct Inspection {
     pub math: MathResult,
     /// Validity period, usage and rules.
     pub offline: OfflineResult,
-    /// Revocation; `None` if nobody was asked.
-    pub online: Option<OnlineResult>,
+    /// Revocation of it and the certificates above it: revoked if one is, indeterminate if that cannot be said of one. `None` if
+    /// nobody was to be asked.
+    pub online: Option<RevocationStatus>,
     /// The trust anchor at which the issuers' signatures end; `None` if they do not reach one.
     pub anchor: Option<Fingerprint>,
     /// The sum of it.
@@ -200,6 +191,34 @@ impl Inspection {
             anchor: None,
             verdict,
             reasons,
+        }
+    }
+
+    /// Adds what is known about the revocation of the certificate, or of a certificate above it whose subject is `issuer`. What
+    /// was added before stays if it is as grave.
+    pub(crate) fn add_revocation(&mut self, status: RevocationStatus, issuer: Option<&str>) {
+        let reason = match (&status, issuer) {
+            (RevocationStatus::Good(_), _) => None,
+            (&RevocationStatus::Revoked(revocation, _), None) => Some(Reason::Revoked { revocation }),
+            (&RevocationStatus::Revoked(revocation, _), Some(issuer)) => {
+                Some(Reason::IssuerRevoked { issuer: issuer.to_owned(), revocation })
+            }
+            (RevocationStatus::Indeterminate { .. }, issuer) => {
+                Some(Reason::RevocationUnknown { issuer: issuer.map(str::to_owned), detail: status.to_string() })
+            }
+        };
+        if let Some(reason) = reason {
+            self.verdict = self.verdict.max(reason.verdict());
+            self.reasons.push(reason);
+            self.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict()));
+        }
+        let gravity = |status: &RevocationStatus| match status {
+            RevocationStatus::Good(_) => 0,
+            RevocationStatus::Indeterminate { .. } => 1,
+            RevocationStatus::Revoked(..) => 2,
+        };
+        if self.online.as_ref().is_none_or(|known| gravity(&status) > gravity(known)) {
+            self.online = Some(status);
         }
     }
 

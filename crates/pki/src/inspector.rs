@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use crate::anchors::Anchors;
 use crate::certificate::{Certificate, CertificateError};
 use crate::fingerprint::Fingerprint;
-use crate::inspect::inspect;
+use crate::inspect::inspect_path;
 use crate::inspection::{Inspection, Use};
+use crate::revocation::{RevocationChecker, RevocationStatus};
 
 /// Inspects certificates under fixed anchors and a fixed policy, and remembers the results of the
 /// current minute: the same few certificates come with every message.
@@ -35,8 +36,17 @@ pub struct Inspector {
     anchors: Anchors,
     intermediates: Vec<Certificate>,
     policy: Policy,
-    seen: Mutex<HashMap<Key, Arc<Inspection>>>,
+    revocation: Option<RevocationChecker>,
+    seen: Mutex<HashMap<Key, Arc<Seen>>>,
     parsed: Mutex<HashMap<Fingerprint, Certificate>>,
+}
+
+/// What is remembered of a certificate: everything but revocation, which has a memory of its own.
+#[derive(Debug)]
+struct Seen {
+    inspection: Inspection,
+    /// Up to the anchor, the nearest first.
+    issuers: Vec<Certificate>,
 }
 
 /// Results kept at most.
@@ -67,13 +77,27 @@ impl Inspector {
     /// An inspector that trusts the anchors and judges algorithms and keys by the policy.
     #[must_use]
     pub fn new(anchors: Anchors, policy: Policy) -> Self {
-        Self { anchors, intermediates: Vec::new(), policy, seen: Mutex::default(), parsed: Mutex::default() }
+        Self {
+            anchors,
+            intermediates: Vec::new(),
+            policy,
+            revocation: None,
+            seen: Mutex::default(),
+            parsed: Mutex::default(),
+        }
     }
 
     /// Knows these certificates too, beside those that come with a message. They are not trusted.
     #[must_use]
     pub fn with_intermediates(mut self, intermediates: Vec<Certificate>) -> Self {
         self.intermediates = intermediates;
+        self
+    }
+
+    /// Asks about revocation, too: about every certificate and those above it, except the anchor.
+    #[must_use]
+    pub fn with_revocation(mut self, revocation: RevocationChecker) -> Self {
+        self.revocation = Some(revocation);
         self
     }
 
@@ -98,7 +122,8 @@ impl Inspector {
         Ok(certificate)
     }
 
-    /// Judges as [`inspect`] does, with `extra` and the known intermediates on the path.
+    /// Judges as [`inspect`](crate::inspect()) does, with `extra` and the known intermediates on the path, and looks at revocation
+    /// if it is to. Waits for the network then, unless the answers are known.
     #[must_use]
     pub fn inspect(
         &self,
@@ -107,14 +132,59 @@ impl Inspector {
         usage: Use,
         at: OffsetDateTime,
     ) -> Inspection {
+        let seen = self.look(certificate, extra, usage, at);
+        self.complete(&seen, certificate, at, |checker, certificate, issuer| {
+            Some(checker.check(certificate, issuer, &self.policy, at))
+        })
+        .expect("a check always ends with a status")
+    }
+
+    /// The same, without waiting for anybody: `None` if somebody would have to be asked.
+    #[must_use]
+    pub fn inspect_without_asking(
+        &self,
+        certificate: &Certificate,
+        extra: &[Certificate],
+        usage: Use,
+        at: OffsetDateTime,
+    ) -> Option<Inspection> {
+        let seen = self.look(certificate, extra, usage, at);
+        self.complete(&seen, certificate, at, |checker, certificate, issuer| checker.recall(certificate, issuer, at))
+    }
+
+    /// Everything but revocation.
+    fn look(&self, certificate: &Certificate, extra: &[Certificate], usage: Use, at: OffsetDateTime) -> Arc<Seen> {
         let key = Key::new(certificate, extra, usage, at);
         if let Some(known) = lock(&self.seen).get(&key) {
-            return Inspection { time: at, ..Inspection::clone(known) };
+            return Arc::clone(known);
         }
         let pool: Vec<_> = self.intermediates.iter().chain(extra).cloned().collect();
-        let found = inspect(certificate, &pool, &self.anchors, usage, &self.policy, at);
-        self.keep(key, Arc::new(found.clone()));
-        found
+        let (inspection, issuers) = inspect_path(certificate, &pool, &self.anchors, usage, &self.policy, at);
+        let seen = Arc::new(Seen { inspection, issuers });
+        self.keep(key, Arc::clone(&seen));
+        seen
+    }
+
+    /// Adds revocation, from the certificate upwards until one is revoked.
+    fn complete(
+        &self,
+        seen: &Seen,
+        certificate: &Certificate,
+        at: OffsetDateTime,
+        status: impl Fn(&RevocationChecker, &Certificate, &Certificate) -> Option<RevocationStatus>,
+    ) -> Option<Inspection> {
+        let mut inspection = Inspection { time: at, ..seen.inspection.clone() };
+        let Some(checker) = &self.revocation else { return Some(inspection) };
+        let mut below = certificate;
+        for issuer in &seen.issuers {
+            let subject = (below != certificate).then(|| below.subject());
+            inspection.add_revocation(status(checker, below, issuer)?, subject);
+            if matches!(inspection.online, Some(RevocationStatus::Revoked(..))) {
+                break;
+            }
+            below = issuer;
+        }
+        Some(inspection)
     }
 
     /// Whom it trusts.
@@ -129,7 +199,7 @@ impl Inspector {
         &self.policy
     }
 
-    fn keep(&self, key: Key, found: Arc<Inspection>) {
+    fn keep(&self, key: Key, found: Arc<Seen>) {
         let mut seen = lock(&self.seen);
         if seen.len() >= CAPACITY {
             seen.retain(|other, _| other.minute == key.minute);
@@ -289,7 +359,7 @@ mod tests {
     fn keeps_a_bounded_number_of_results() {
         let pki = pki();
         let inspector = inspector(&pki);
-        let found = Arc::new(inspector.inspect(&pki.leaf, &[], Use::ContentSignature, BEGIN));
+        let found = inspector.look(&pki.leaf, &[], Use::ContentSignature, BEGIN);
         for number in 0..2 * u32::try_from(CAPACITY).unwrap() {
             let mut octets = [0; 32];
             octets[..4].copy_from_slice(&number.to_be_bytes());

@@ -7,7 +7,7 @@
 //!
 //! # How it judges
 //!
-//! Three things are looked at independently, so that a report can tell them apart:
+//! These things are looked at independently, so that a report can tell them apart:
 //!
 //! * **authenticity**: the issuers' signatures up to a trust anchor, whatever the certificates say
 //!   about time and purpose. A wrong signature of a trusted issuer is
@@ -16,13 +16,14 @@
 //! * **the path**: path validation of RFC 5280 by `webpki` at a time at which the certificate itself is
 //!   valid, and the key usage of the authorities, which `webpki` leaves out.
 //! * **the certificate itself**: its validity at the given time, its key usage, its key.
+//! * **[`revocation`]**, if an [`Inspector`] is to look at it: of the certificate and everything above it but the anchor.
 //!
 //! # Not in here
 //!
 //! No XML, no network, no files, no clock: the time is an argument, and what has to be got from elsewhere comes through a
-//! [`revocation::Fetcher`]. [`inspect()`] asks nobody about revocation:
-//! [`Inspection::online`] is `None`. No certificate policies: a critical policy extension makes
-//! a certificate [`Verdict::Indeterminate`]. No decision what to do about a bad certificate.
+//! [`revocation::Fetcher`]. [`inspect()`] asks nobody about revocation, only an [`Inspector`] that was given a
+//! [`revocation::RevocationChecker`] does. No certificate policies: a critical policy extension makes a certificate
+//! [`Verdict::Indeterminate`]. No decision what to do about a bad certificate.
 //!
 //! # Example
 //!
@@ -68,7 +69,7 @@ pub use anchors::{AnchorError, Anchors};
 pub use certificate::{BasicConstraints, Certificate, CertificateError};
 pub use fingerprint::Fingerprint;
 pub use inspect::inspect;
-pub use inspection::{CertType, Inspection, MathResult, OfflineResult, OnlineResult, Use, Verdict};
+pub use inspection::{CertType, Inspection, MathResult, OfflineResult, Use, Verdict};
 pub use inspector::Inspector;
 pub use key_entry::{KeyEntry, KeyEntryError};
 pub use key_usage::KeyUsage;

@@ -17,15 +17,15 @@ use crate::der;
 use crate::reason::Reason;
 use crate::signatures::believable;
 
-/// Looks for a path from the certificate to an anchor that keeps all rules at the given time.
-/// The certificate is known to be authentic.
+/// Looks for a path from the certificate to an anchor that keeps all rules at the given time, and returns it: the issuer, that one's
+/// issuer, and so on up to the anchor. The certificate is known to be authentic.
 pub(crate) fn check(
     certificate: &Certificate,
     pool: &[&Certificate],
     anchors: &Anchors,
     policy: &Policy,
     at: OffsetDateTime,
-) -> Result<(), Reason> {
+) -> Result<Vec<Certificate>, Reason> {
     let leaf = CertificateDer::from(certificate.der());
     let leaf = EndEntityCert::try_from(&leaf).map_err(|error| explain(&error))?;
     let intermediates: Vec<_> = pool.iter().map(|certificate| CertificateDer::from(certificate.der())).collect();
@@ -41,10 +41,24 @@ pub(crate) fn check(
     let outcome =
         leaf.verify_for_usage(&algorithms(), anchors.issuing(), &intermediates, time, AnyPurpose, None, Some(&judge));
     match outcome {
-        Ok(_) => Ok(()),
+        Ok(path) => issuers(&path, pool, anchors).ok_or(Reason::IssuerUnknown),
         Err(Error::UnknownIssuer) => Err(refused.take().unwrap_or(Reason::IssuerNotAuthority)),
         Err(error) => Err(explain(&error)),
     }
+}
+
+/// The certificates of a path, all of which came from the pool or are anchors.
+fn issuers(path: &VerifiedPath<'_>, pool: &[&Certificate], anchors: &Anchors) -> Option<Vec<Certificate>> {
+    let known = |der: &[u8]| pool.iter().find(|certificate| certificate.der() == der).map(|&known| known.clone());
+    let between = path.intermediate_certificates().map(|issuer| known(&issuer.der()));
+    let mut issuers = between.collect::<Option<Vec<_>>>()?;
+    let anchor = path.anchor();
+    let spki = webpki::spki_for_anchor(anchor);
+    let is_anchor = |certificate: &&Certificate| {
+        certificate.spki_der() == spki.as_ref() && certificate.subject_der().ends_with(anchor.subject.as_ref())
+    };
+    issuers.push(anchors.certificates().iter().find(is_anchor)?.clone());
+    Some(issuers)
 }
 
 /// The rules that webpki does not know, applied to a path that keeps those it knows.

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::inspection::{Use, Verdict};
 use crate::key_usage::KeyUsage;
+use crate::revocation::Revocation;
 
 /// One finding about a certificate. The text says what was found; [`Reason::verdict`] how grave it is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -65,6 +66,29 @@ pub enum Reason {
         kind: KeyKind,
     },
 
+    /// The issuer has taken it back.
+    #[error("{revocation}")]
+    Revoked {
+        /// When and why.
+        revocation: Revocation,
+    },
+    /// A certificate above it was taken back.
+    #[error("the certificate of {issuer} above it is {revocation}")]
+    IssuerRevoked {
+        /// Subject of the certificate taken back.
+        issuer: String,
+        /// When and why.
+        revocation: Revocation,
+    },
+
+    /// Nobody could or would say whether it, or a certificate above it, was taken back.
+    #[error("whether {} was revoked cannot be said: {detail}", issuer.as_deref().unwrap_or("it"))]
+    RevocationUnknown {
+        /// Subject of the certificate above it, if it is not the certificate itself.
+        issuer: Option<String>,
+        /// Who was asked, and what came of it.
+        detail: String,
+    },
     /// No certificate of the issuer is known.
     #[error("the issuer is unknown or not trusted")]
     IssuerUnknown,
@@ -128,8 +152,11 @@ impl Reason {
             | Self::AuthorityAsEndEntity
             | Self::UsageNotAllowed { .. }
             | Self::KeyCannotEncrypt { .. }
-            | Self::KeyRefused { .. } => Verdict::Invalid,
-            Self::IssuerUnknown
+            | Self::KeyRefused { .. }
+            | Self::Revoked { .. }
+            | Self::IssuerRevoked { .. } => Verdict::Invalid,
+            Self::RevocationUnknown { .. }
+            | Self::IssuerUnknown
             | Self::SelfSigned
             | Self::AlgorithmUnsupported
             | Self::AlgorithmRefused { .. }

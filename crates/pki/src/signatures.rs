@@ -11,11 +11,11 @@ use crate::reason::Reason;
 
 /// What the signatures say.
 #[derive(Debug)]
-pub(crate) enum Authenticity<'a> {
+pub(crate) enum Authenticity {
     /// The certificate is a trust anchor itself.
     Anchor,
-    /// Signed, possibly over intermediates, by this anchor. The findings are worth knowing only.
-    SignedBy(&'a Certificate, Vec<Reason>),
+    /// Signed by the first of these, that one by the next, the last of which is an anchor. The findings are worth knowing only.
+    SignedBy(Vec<Certificate>, Vec<Reason>),
     /// A known and trusted issuer has not signed it.
     Corrupted,
     /// Cannot be said.
@@ -23,13 +23,13 @@ pub(crate) enum Authenticity<'a> {
 }
 
 /// Judges the signatures; `pool` holds certificates that may lie between, none of them trusted.
-pub(crate) fn authenticity<'a>(
+pub(crate) fn authenticity(
     certificate: &Certificate,
     pool: &[&Certificate],
-    anchors: &'a Anchors,
+    anchors: &Anchors,
     policy: &Policy,
     day: Date,
-) -> Authenticity<'a> {
+) -> Authenticity {
     if anchors.contains(certificate.fingerprint()) {
         return Authenticity::Anchor;
     }
@@ -44,22 +44,22 @@ const MAX_CHECKS: u32 = 64;
 /// Authorities between a certificate and the anchor at most; the same number as in webpki.
 const MAX_INTERMEDIATES: usize = 6;
 
-struct Search<'a, 'b> {
-    pool: &'b [&'b Certificate],
+struct Search<'a> {
+    pool: &'a [&'a Certificate],
     anchors: &'a Anchors,
-    policy: &'b Policy,
+    policy: &'a Policy,
     day: Date,
     checks_left: u32,
     path: Vec<Certificate>,
 }
 
-impl<'a> Search<'a, '_> {
+impl Search<'_> {
     /// The best that any candidate for the issuer leads to; `None` if there is no candidate.
-    fn look(&mut self, certificate: &Certificate) -> Option<Authenticity<'a>> {
+    fn look(&mut self, certificate: &Certificate) -> Option<Authenticity> {
         let mut best = self.look_at_itself(certificate);
         for anchor in self.anchors.with_subject(certificate.issuer_der()) {
             let found = match self.link(certificate, anchor) {
-                Some(Link::Right(notes)) => return Some(Authenticity::SignedBy(anchor, notes)),
+                Some(Link::Right(notes)) => return Some(Authenticity::SignedBy(vec![anchor.clone()], notes)),
                 Some(Link::Wrong) => Authenticity::Corrupted,
                 Some(Link::Unclear(reason)) => Authenticity::Unknown(reason),
                 None => continue,
@@ -84,16 +84,17 @@ impl<'a> Search<'a, '_> {
     }
 
     /// What a certificate from the pool leads to, if it may be the issuer.
-    fn look_beyond(&mut self, certificate: &Certificate, candidate: &Certificate) -> Option<Authenticity<'a>> {
+    fn look_beyond(&mut self, certificate: &Certificate, candidate: &Certificate) -> Option<Authenticity> {
         let is_on_path = self.path.iter().any(|passed| passed.spki_der() == candidate.spki_der());
         if is_on_path || candidate.subject_der() != certificate.issuer_der() {
             return None;
         }
         match self.link(certificate, candidate)? {
             Link::Right(mut notes) => match self.look(candidate)? {
-                Authenticity::SignedBy(anchor, more) => {
+                Authenticity::SignedBy(mut issuers, more) => {
                     notes.extend(more);
-                    Some(Authenticity::SignedBy(anchor, notes))
+                    issuers.insert(0, candidate.clone());
+                    Some(Authenticity::SignedBy(issuers, notes))
                 }
                 other => Some(other),
             },
@@ -108,7 +109,7 @@ impl<'a> Search<'a, '_> {
 
     /// A certificate that names itself as its issuer is authentic only as an anchor, but it can be
     /// found to be corrupted.
-    fn look_at_itself(&mut self, certificate: &Certificate) -> Option<Authenticity<'a>> {
+    fn look_at_itself(&mut self, certificate: &Certificate) -> Option<Authenticity> {
         if !certificate.is_self_issued() || !self.path.is_empty() {
             return None;
         }
@@ -179,8 +180,8 @@ pub(crate) fn acceptable(
 }
 
 /// The more telling of two findings: signed, then corrupted, then a reason why it is unknown.
-fn better<'a>(best: Option<Authenticity<'a>>, found: Authenticity<'a>) -> Option<Authenticity<'a>> {
-    let rank = |finding: &Authenticity<'_>| match finding {
+fn better(best: Option<Authenticity>, found: Authenticity) -> Option<Authenticity> {
+    let rank = |finding: &Authenticity| match finding {
         Authenticity::Anchor | Authenticity::SignedBy(..) => 4,
         Authenticity::Corrupted => 3,
         Authenticity::Unknown(Reason::IssuerUnknown) => 0,

@@ -115,7 +115,7 @@ fn a_good_certificate_is_valid_and_reported_completely() {
     assert_eq!(found.issuer, "CN=Sub,O=Table,C=DE");
     assert_eq!(found.serial, certificate.serial());
     assert_eq!((found.time, found.usage), (NOW, Use::TransportSignature));
-    assert_eq!((found.cert_type, found.online), (CertType::Advanced, None));
+    assert_eq!((found.cert_type, found.online.clone()), (CertType::Advanced, None));
     assert_eq!(found.cert_type.as_str(), "advanced");
     assert_eq!(found.anchor, Some(PKI.root.certificate().fingerprint()));
     assert!(found.reasons.is_empty() && !found.is_outside_validity());

@@ -18,13 +18,13 @@ type Page = Box<dyn Fn(&Question<'_>) -> Result<Vec<u8>, FetchError> + Send + Sy
 
 /// A network of a few pages that counts calls.
 #[derive(Default)]
-struct Net {
+pub(crate) struct Net {
     pages: HashMap<&'static str, Page>,
     calls: Mutex<Vec<String>>,
 }
 
 impl Net {
-    fn with(
+    pub(crate) fn with(
         mut self,
         url: &'static str,
         page: impl Fn(&Question<'_>) -> Result<Vec<u8>, FetchError> + Send + Sync + 'static,
@@ -33,7 +33,7 @@ impl Net {
         self
     }
 
-    fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut *self.calls.lock().unwrap())
     }
 }

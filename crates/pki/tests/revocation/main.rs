@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing helper fails the test")]
 
 mod checker;
+mod inspector;
 mod lists;
 mod pki;
 mod responders;
