@@ -60,6 +60,8 @@ pub mod clock;
 pub mod config;
 mod connection;
 mod correlation;
+pub mod destinations;
+pub mod fetch;
 mod gateway;
 mod handler;
 mod listener;
