@@ -7,66 +7,88 @@ use rohrpost_osci::feedback::{Code, Level, Severity};
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_pipeline::judge::{Judged, judge};
 use rohrpost_pipeline::verify::SignatureState;
+use rohrpost_pki::revocation::{EvidenceSource, RevocationStatus};
 use rohrpost_pki::{CertType, Fingerprint, Inspection, MathResult, OfflineResult, Verdict};
 use time::OffsetDateTime;
 
-use crate::Intermediary;
 use crate::handle::{Received, Stop};
+use crate::{Intermediary, UnknownRevocation};
 
 /// The codes one role of a certificate can cause.
 struct RoleCodes {
     outside_validity: Code,
     corrupted: Code,
+    revoked: Code,
+    /// The check is not complete, which does not matter.
     incomplete: Code,
+    /// The check is not complete, which does matter.
+    failed: Code,
 }
 
 fn codes_of(role: CertificateRole, purpose: CertificateUse) -> RoleCodes {
     use CertificateRole as R;
     use CertificateUse as U;
-    let (outside_validity, corrupted) = match (role, purpose) {
+    let (outside_validity, corrupted, revoked) = match (role, purpose) {
+        (R::Originator, U::Cipher) => (
+            Code::ClientCipherCertificateOutsideValidity,
+            Code::ClientCipherCertificateCorrupted,
+            Code::ClientCipherCertificateRevoked,
+        ),
+        (R::Originator, U::Signature) => (
+            Code::ClientSignatureCertificateOutsideValidity,
+            Code::ClientSignatureCertificateCorrupted,
+            Code::ClientSignatureCertificateRevoked,
+        ),
+        (R::OtherAuthor, U::Cipher) => (
+            Code::AuthorCipherCertificateOutsideValidity,
+            Code::AuthorCipherCertificateCorrupted,
+            Code::AuthorCipherCertificateRevoked,
+        ),
+        (R::OtherAuthor, U::Signature) => (
+            Code::AuthorSignatureCertificateOutsideValidity,
+            Code::AuthorSignatureCertificateCorrupted,
+            Code::AuthorSignatureCertificateRevoked,
+        ),
+        (R::Addressee, U::Cipher) => (
+            Code::RecipientCipherCertificateOutsideValidity,
+            Code::RecipientCipherCertificateCorrupted,
+            Code::RecipientCipherCertificateRevoked,
+        ),
+        (R::Addressee, U::Signature) => (
+            Code::RecipientSignatureCertificateOutsideValidity,
+            Code::RecipientSignatureCertificateCorrupted,
+            Code::RecipientSignatureCertificateRevoked,
+        ),
+        (R::OtherReader | R::Intermediary, _) => (
+            Code::ReaderCipherCertificateOutsideValidity,
+            Code::ReaderCipherCertificateCorrupted,
+            Code::ReaderCipherCertificateRevoked,
+        ),
+    };
+    let (incomplete, failed) = match (role, purpose) {
         (R::Originator, U::Cipher) => {
-            (Code::ClientCipherCertificateOutsideValidity, Code::ClientCipherCertificateCorrupted)
+            (Code::ClientCipherCertificateCheckIncomplete, Code::ClientCipherCertificateCheckFailed)
         }
-        (R::Originator, U::Signature) => {
-            (Code::ClientSignatureCertificateOutsideValidity, Code::ClientSignatureCertificateCorrupted)
-        }
-        (R::OtherAuthor, U::Cipher) => {
-            (Code::AuthorCipherCertificateOutsideValidity, Code::AuthorCipherCertificateCorrupted)
-        }
-        (R::OtherAuthor, U::Signature) => {
-            (Code::AuthorSignatureCertificateOutsideValidity, Code::AuthorSignatureCertificateCorrupted)
-        }
-        (R::Addressee, U::Cipher) => {
-            (Code::RecipientCipherCertificateOutsideValidity, Code::RecipientCipherCertificateCorrupted)
-        }
-        (R::Addressee, U::Signature) => {
-            (Code::RecipientSignatureCertificateOutsideValidity, Code::RecipientSignatureCertificateCorrupted)
-        }
-        (R::OtherReader | R::Intermediary, _) => {
-            (Code::ReaderCipherCertificateOutsideValidity, Code::ReaderCipherCertificateCorrupted)
-        }
+        // Even a revoked one only warns.
+        (R::OtherAuthor, U::Signature) => (Code::CertificateCheckIncomplete, Code::CertificateCheckIncomplete),
+        _ => (Code::CertificateCheckIncomplete, Code::CertificateCheckFailed),
     };
-    let incomplete = match (role, purpose) {
-        (R::Originator, U::Cipher) => Code::ClientCipherCertificateCheckIncomplete,
-        _ => Code::CertificateCheckIncomplete,
-    };
-    RoleCodes { outside_validity, corrupted, incomplete }
+    RoleCodes { outside_validity, corrupted, revoked, incomplete, failed }
 }
 
-/// The code this finding causes, if any. A certificate that is unfit for its use without being corrupted or outside its
+/// The code this finding causes, if any. A certificate that is unfit for its use without being corrupted, revoked or outside its
 /// validity (wrong usage, weak key) has no code of its own: the check counts as not completed, the report says why.
-pub(crate) fn code(judged: &Judged) -> Option<Code> {
+pub(crate) fn code(judged: &Judged, unknown: UnknownRevocation) -> Option<Code> {
     let codes = codes_of(judged.role, judged.purpose);
     // What cannot be read cannot have been signed by anybody.
     let Ok((_, inspection)) = &judged.finding else { return Some(codes.corrupted) };
-    if inspection.math == MathResult::Corrupted {
-        Some(codes.corrupted)
-    } else if inspection.is_outside_validity() {
-        Some(codes.outside_validity)
-    } else if inspection.verdict == Verdict::Valid {
-        None
-    } else {
-        Some(codes.incomplete)
+    match &inspection.online {
+        _ if inspection.math == MathResult::Corrupted => Some(codes.corrupted),
+        Some(RevocationStatus::Revoked(..)) => Some(codes.revoked),
+        Some(RevocationStatus::Indeterminate { .. }) if unknown == UnknownRevocation::Refuse => Some(codes.failed),
+        _ if inspection.is_outside_validity() => Some(codes.outside_validity),
+        _ if inspection.verdict == Verdict::Valid => None,
+        _ => Some(codes.incomplete),
     }
 }
 
@@ -98,8 +120,23 @@ fn card_entry(found: &Inspection, at: OffsetDateTime) -> card::Inspection {
             OfflineResult::Invalid => card::OfflineResult::Invalid,
             OfflineResult::Indeterminate => card::OfflineResult::Indeterminate,
         },
-        online: None,
+        online: found.online.as_ref().and_then(online_result),
     }
+}
+
+/// The answer with its evidence; nothing if there is none, which is how the report tells that nobody answered.
+fn online_result(status: &RevocationStatus) -> Option<card::OnlineResult> {
+    let revocation = match status {
+        RevocationStatus::Good(_) => card::Revocation::Ok,
+        RevocationStatus::Revoked(..) => card::Revocation::Revoked,
+        RevocationStatus::Indeterminate { .. } => return None,
+    };
+    let evidence = status.evidence()?;
+    let evidence = match evidence.source {
+        EvidenceSource::Ocsp => card::OnlineEvidence::Ocsp(evidence.der.to_vec()),
+        EvidenceSource::List => card::OnlineEvidence::Crl(evidence.made.into()),
+    };
+    Some(card::OnlineResult { revocation, evidence: vec![evidence] })
 }
 
 /// Notes the certificate in an entry of the log.
@@ -158,7 +195,8 @@ impl Intermediary {
     pub(crate) fn judge(&self, received: &Received, now: OffsetDateTime) -> Result<Judgement, Stop> {
         let certificates = judge(&received.request.header().certificates, &self.parts.inspector, now);
         let mut judgement = Judgement::default();
-        for code in certificates.iter().filter_map(code) {
+        let unknown = self.settings.unknown_revocation;
+        for code in certificates.iter().filter_map(|judged| code(judged, unknown)) {
             match (code.level(), code.severity()) {
                 (Level::Message, _) => {
                     return Err(Stop::new(code, "the client's cipher certificate is not acceptable"));

@@ -48,7 +48,7 @@ pub use counters::Counts;
 pub use forwarding::{Courier, Forwarding, Retries, Returned, Undelivered};
 pub use handle::{Context, Handled, Outcome};
 pub use message_ids::{MessageIdAuthority, TokenAuthority};
-pub use settings::{Settings, SignatureDemand};
+pub use settings::{Settings, SignatureDemand, UnknownRevocation};
 
 use counters::Counters;
 use dialogs::DialogRegistry;

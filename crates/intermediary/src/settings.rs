@@ -16,6 +16,8 @@ use crate::forwarding::Forwarding;
 pub struct Settings {
     /// Which orders must be signed by the client (9600 otherwise).
     pub signatures: SignatureDemand,
+    /// What becomes of an order when nobody can say whether a certificate is revoked.
+    pub unknown_revocation: UnknownRevocation,
     /// How long an explicit dialog may rest before it is forgotten.
     pub dialog_timeout: Duration,
     /// How many explicit dialogs are kept at once.
@@ -42,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             signatures: SignatureDemand::None,
+            unknown_revocation: UnknownRevocation::Warn,
             dialog_timeout: Duration::minutes(20),
             max_dialogs: 20_000,
             tolerance: Tolerance::default(),
@@ -54,6 +57,16 @@ impl Default for Settings {
             envelope: envelope::Limits::for_handing_on(),
         }
     }
+}
+
+/// What is made of a certificate of which nobody can say at the moment whether it is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnknownRevocation {
+    /// The order is executed with a warning (3501, 3707), and the report shows that there is no evidence.
+    Warn,
+    /// The order is refused as if the check had failed (9503, 9710); whoever sends it again later may have more luck. An author's
+    /// signature certificate only warns, as it would if it were revoked.
+    Refuse,
 }
 
 /// Which orders must be signed.

@@ -4,6 +4,8 @@ use rohrpost_osci::header::{CertificateEntry, CertificateRole, CertificateUse, N
 use rohrpost_pki::{Certificate, CertificateError, Inspection, Inspector, Use};
 use time::OffsetDateTime;
 
+use crate::gate::leave;
+
 /// One certificate of a message with its inspection.
 #[derive(Debug, Clone)]
 pub struct Judged {
@@ -23,9 +25,16 @@ pub fn judge(certificates: &NonIntermediaryCertificates, inspector: &Inspector, 
     certificates.entries().iter().map(|entry| judge_entry(entry, inspector, at)).collect()
 }
 
+/// Inspects one certificate. Leaves the thread's [turn](crate::gate) at the processor while somebody is asked about revocation.
+pub fn inspect(certificate: &Certificate, usage: Use, inspector: &Inspector, at: OffsetDateTime) -> Inspection {
+    inspector
+        .inspect_without_asking(certificate, &[], usage, at)
+        .unwrap_or_else(|| leave(|| inspector.inspect(certificate, &[], usage, at)))
+}
+
 fn judge_entry(entry: &CertificateEntry, inspector: &Inspector, at: OffsetDateTime) -> Judged {
     let finding = inspector.certificate(&entry.der).map(|certificate| {
-        let inspection = inspector.inspect(&certificate, &[], usage(entry), at);
+        let inspection = inspect(&certificate, usage(entry), inspector, at);
         (certificate, inspection)
     });
     Judged { role: entry.role, purpose: entry.purpose, finding }

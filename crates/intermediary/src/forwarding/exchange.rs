@@ -20,7 +20,7 @@ use rohrpost_osci::message::{
 };
 use rohrpost_osci::ns::MessageType;
 use rohrpost_pipeline::gate::{TURN_BYTES, leave};
-use rohrpost_pipeline::judge::{Judged, judge};
+use rohrpost_pipeline::judge::{Judged, inspect, judge};
 use rohrpost_pipeline::open::open;
 use rohrpost_pipeline::read::read;
 use rohrpost_pipeline::seal::{Recipient, seal};
@@ -31,7 +31,7 @@ use time::OffsetDateTime;
 
 use super::{Courier, Undelivered};
 use crate::answer::FEATURES;
-use crate::{Intermediary, certificates};
+use crate::{Intermediary, UnknownRevocation, certificates};
 
 /// What is sent to a passive recipient.
 pub(crate) struct Letter {
@@ -174,10 +174,11 @@ impl Intermediary {
 
     /// What the certificate that an answer is signed with means.
     fn signer_code(&self, signer: &Certificate, at: OffsetDateTime) -> Option<Code> {
-        let inspection = self.parts.inspector.inspect(signer, &[], Use::TransportSignature, at);
+        let inspection = inspect(signer, Use::TransportSignature, &self.parts.inspector, at);
         let finding = Ok((signer.clone(), inspection));
         let judged = Judged { role: CertificateRole::Addressee, purpose: CertificateUse::Signature, finding };
-        certificates::code(&judged)
+        // The delivery has arrived, whether or not somebody can be asked at the moment.
+        certificates::code(&judged, UnknownRevocation::Warn)
     }
 
     /// What the recipient's answer means. From here on it has got the delivery.

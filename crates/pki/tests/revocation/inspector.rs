@@ -93,7 +93,11 @@ fn a_revoked_authority_takes_everything_below_it_along() {
         let (found, _) = Chain::new().judge(Some(true), leaf);
         assert_eq!(found.verdict, Verdict::Invalid);
         assert!(matches!(found.online, Some(RevocationStatus::Revoked(..))));
-        assert!(found.reasons[0].to_string().starts_with("the certificate of CN=Sub,C=DE above it is revoked at 2026-05-31"));
+        assert!(
+            found.reasons[0]
+                .to_string()
+                .starts_with("the certificate of CN=Sub,C=DE above it is revoked at 2026-05-31")
+        );
     }
 }
 

@@ -16,7 +16,7 @@ use crate::revocation::signed::{Signed, key_of, must_have_begun, same_serial, ve
 use crate::revocation::{Doubt, Evidence, EvidenceSource, Revocation, RevocationReason};
 
 /// The largest answer read, in octets.
-pub const MAX_LEN: usize = 64 * 1024;
+pub const MAX_LEN: usize = 32 * 1024;
 /// Certificates in an answer, and answers in one, at most.
 const MAX_PARTS: usize = 16;
 /// Whoever does not say when there will be news always has news; that much later an answer is old.
