@@ -60,7 +60,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn every_command_explains_itself() {
-    let all = ["", "demo", "serve", "send", "fetch", "cards", "audit", "certs", "config", "doctor"];
+    let all = ["", "demo", "serve", "send", "fetch", "receive", "cards", "audit", "certs", "config", "doctor"];
     let inner = ["audit verify", "audit prove", "audit checkpoint", "audit export", "certs generate", "certs inspect"];
     for command in all.into_iter().chain(inner).chain(["config check", "config print-default"]) {
         let ended = run(words(&format!("{command} --help")));
@@ -77,7 +77,8 @@ fn every_command_explains_itself() {
 
 #[test]
 fn a_wrong_command_line_is_code_2() {
-    for line in ["", "nothing", "serve --nonsense", "certs generate", "audit verify", "fetch --all"] {
+    for line in ["", "nothing", "serve --nonsense", "certs generate", "audit verify", "fetch --all", "receive --dir x"]
+    {
         let ended = run(words(line));
         assert_eq!(ended.code, 2, "{line}");
         assert!(!ended.stderr.is_empty());

@@ -1,5 +1,6 @@
 //! The command line. Help texts live here and nowhere else.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,11 @@ pub(crate) enum Command {
     Fetch(FetchArgs),
     /// List process cards.
     Cards(CardsArgs),
+    /// Take deliveries that an intermediary hands over (passive recipient), until SIGTERM or Ctrl-C.
+    ///
+    /// Each delivery becomes a folder with its files and a `delivery.json`, complete and on the disk before it is accepted. A
+    /// delivery that comes once more, because its answer got lost, is accepted again and neither kept nor processed twice.
+    Receive(ReceiveArgs),
     /// Inspect and prove the message log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -170,6 +176,54 @@ pub(crate) struct FetchArgs {
     /// Leave the delivery unacknowledged: it will be handed out again.
     #[arg(long)]
     pub(crate) no_acknowledge: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReceiveArgs {
+    /// Address to listen on; the path is /osci. Port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:4081", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    /// Folder that gets a folder per delivery, named after its message id.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Program to run for each delivery before it is accepted, with the folder as its argument.
+    ///
+    /// 0 accepts, 75 means that something failed (9811), anything else declines (9805). While it runs, the folder has a temporary
+    /// name; ROHRPOST_FOLDER says the one it will have. Where ROHRPOST_REPLY is set, the sender waits for an answer: the file
+    /// `content` (any ending) in that folder becomes the content of the reply, all others its attachments; the reply is signed by us
+    /// and sealed for the sender. After a crash the program may be run again for the same delivery.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) exec: Option<PathBuf>,
+    /// Seconds the program may take; then it is ended, and the delivery is not accepted.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "exec", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) exec_timeout: u64,
+    /// Our cipher key pair (PKCS#12). May be repeated, for a change of keys; replies bear the first one.
+    #[arg(long = "cipher", value_name = "FILE", required = true)]
+    pub(crate) ciphers: Vec<PathBuf>,
+    /// Our signature key pair (PKCS#12); without it answers are not signed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    /// File whose first line is the PIN of the PKCS#12 files.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin_file: PathBuf,
+    /// Signature certificate of an intermediary that may hand over deliveries (PEM or DER). May be repeated.
+    #[arg(long = "intermediary", value_name = "FILE", required_unless_present = "dangerous_unsigned_requests")]
+    pub(crate) intermediaries: Vec<PathBuf>,
+    /// Take unsigned deliveries too: anybody who reaches the address can hand over anything.
+    #[arg(long)]
+    pub(crate) dangerous_unsigned_requests: bool,
+    /// Authorities (PEM) whose certificates are trusted: judges authors of content, and intermediaries. May be repeated.
+    #[arg(long = "anchor", value_name = "FILE")]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// Certificates between authority and end entity (PEM). May be repeated.
+    #[arg(long = "intermediate", value_name = "FILE", requires = "anchors")]
+    pub(crate) intermediates: Vec<PathBuf>,
+    /// Certificate chain (PEM) for https instead of http.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Key (PEM, PKCS#8) of the TLS certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

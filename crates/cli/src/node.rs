@@ -168,7 +168,7 @@ async fn run_jobs(intermediary: Arc<Intermediary>, retention: Retention, interva
 }
 
 /// The fault for every message that cannot be decrypted, for whatever reason (OSCI-Transport 1.2, feedback codes).
-const UNDECRYPTABLE: u16 = 9202;
+pub(crate) const UNDECRYPTABLE: u16 = 9202;
 
 /// What the gateway sees of the intermediary.
 struct Adapter {

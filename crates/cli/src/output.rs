@@ -36,6 +36,11 @@ impl Output {
         Self { json, colour: !json && wanted && io::stdout().is_terminal() }
     }
 
+    /// Whether machines read it.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// The result of a command: `text` for people, `value` for machines.
     pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
         let text = if self.json { serde_json::to_string_pretty(value)? } else { text() };

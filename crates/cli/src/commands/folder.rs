@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use rohrpost_client::stream;
+use rohrpost_crypto::sha256;
 use rohrpost_osci::source::{ReadAt, read_range};
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Within `target`, which exists.
     pub(crate) fn new(target: PathBuf) -> Result<Self> {
-        let filling = tempfile::Builder::new().prefix(".rohrpost-").tempdir_in(&target);
+        let filling = tempfile::Builder::new().prefix(FILLING).tempdir_in(&target);
         let filling = filling.with_context(|| format!("cannot write to {}", target.display()))?;
         Ok(Self { target, filling, taken: HashSet::new() })
     }
@@ -51,6 +52,26 @@ impl Folder {
         Ok(name)
     }
 
+    /// Where it lies until it is complete.
+    pub(crate) fn path(&self) -> &Path {
+        self.filling.path()
+    }
+
+    /// Keeps a name for a file or folder of ours from what the sender names.
+    pub(crate) fn reserve(&mut self, name: &str) {
+        self.taken.insert(name.to_lowercase());
+    }
+
+    /// Gives the folder exactly this name, which no folder has that is not empty, and makes it durable.
+    pub(crate) fn finish_as(self, name: &str) -> Result<PathBuf> {
+        let failed = || format!("cannot write to {}", self.target.display());
+        sync(self.filling.path()).with_context(failed)?;
+        let folder = self.target.join(name);
+        fs::rename(self.filling.path(), &folder).with_context(failed)?;
+        sync(&self.target).with_context(failed)?;
+        Ok(folder)
+    }
+
     /// Gives the folder a name close to the one wanted and makes it durable.
     pub(crate) fn finish(self, wanted: &str) -> Result<PathBuf> {
         let failed = || format!("cannot write to {}", self.target.display());
@@ -75,8 +96,27 @@ impl Folder {
     }
 }
 
+/// The names of folders that are being filled begin with this.
+pub(crate) const FILLING: &str = ".rohrpost-";
+
+/// The folder name of a delivery: its id, where that is harmless; otherwise something close to it that no other id leads to.
+pub(crate) fn name_of(message_id: &str) -> String {
+    let name = harmless(message_id);
+    let is_hash = |end: &str| end.len() == 64 && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let looks_hashed = name.rsplit_once('-').is_some_and(|(_, end)| is_hash(end));
+    if name == message_id && !looks_hashed {
+        return name;
+    }
+    let hash: String = sha256(message_id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut end = name.len().min(100);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{hash}", &name[..end])
+}
+
 /// A directory is durable when it was synced itself.
-fn sync(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -146,6 +186,17 @@ mod tests {
         let long = harmless(&format!("{}.pdf", "ü".repeat(500)));
         assert!(long.len() <= LONGEST && long.ends_with("ü.pdf"), "{long}");
         assert!(harmless(&"x".repeat(5000)).len() <= LONGEST);
+    }
+
+    #[test]
+    fn every_id_has_a_folder_of_its_own() {
+        assert_eq!(name_of("id-4711"), "id-4711");
+        let long = "x".repeat(5000);
+        let ids = ["a/b", "a_b", "a:b", ".a", "a", "..", "", "_", "con", "_con", &long, &long[..4999], "id\u{202E}"];
+        let mut names: HashSet<String> = ids.iter().map(|id| name_of(id)).collect();
+        assert_eq!(names.len(), ids.len());
+        assert!(names.insert(name_of(&name_of("a/b"))), "nor does a name of ours lead to itself");
+        assert!(names.iter().all(|name| name.len() <= LONGEST && !name.contains('/') && !name.starts_with('.')));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A fetched delivery on disk, and what is told about it.
+//! A delivery on disk, and what is told about it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) struct Kept {
 }
 
 /// A file in the folder of its delivery.
-struct Item {
+pub(super) struct Item {
     name: String,
     /// Whether some signature stands for it.
     signed: bool,
@@ -36,8 +36,7 @@ impl Kept {
     /// Writes everything that can be read into a folder of its own within `target`.
     pub(super) fn write(target: PathBuf, delivery: &Delivery, contents: &Contents) -> Result<Self> {
         let mut folder = Folder::new(target)?;
-        let mut items = data(&mut folder, contents)?;
-        items.extend(attachments(&mut folder, contents)?);
+        let items = fill(&mut folder, contents)?;
         let folder = folder.finish(delivery.message_id.as_str())?;
         Ok(Self {
             message_id: delivery.message_id.to_string(),
@@ -46,6 +45,13 @@ impl Kept {
             verdict: contents.verdict(),
         })
     }
+}
+
+/// Writes everything that can be read.
+pub(super) fn fill(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
+    let mut items = data(folder, contents)?;
+    items.extend(attachments(folder, contents)?);
+    Ok(items)
 }
 
 fn data(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
@@ -88,6 +94,16 @@ fn attachments(folder: &mut Folder, contents: &Contents) -> Result<Vec<Item>> {
 }
 
 fn json(folder: &Path, items: &[Item], delivery: &Delivery, contents: &Contents) -> Value {
+    let mut about = contents_json(folder, items, contents);
+    about["message_id"] = json!(delivery.message_id.as_str());
+    about["folder"] = json!(folder);
+    about["card"] = party::card_json(&delivery.card);
+    about["more"] = json!(delivery.more);
+    about
+}
+
+/// What there is in a folder, and what is to be said about it; paths begin with `folder`.
+pub(super) fn contents_json(folder: &Path, items: &[Item], contents: &Contents) -> Value {
     let file = |item: &Item| {
         let mut file = item.about.clone();
         file["file"] = json!(folder.join(&item.name));
@@ -95,16 +111,12 @@ fn json(folder: &Path, items: &[Item], delivery: &Delivery, contents: &Contents)
     };
     let signatures = contents.signatures.iter();
     json!({
-        "message_id": delivery.message_id.as_str(),
-        "folder": folder,
         "files": items.iter().map(file).collect::<Value>(),
         "sealed_containers": contents.sealed(),
         "unreadable_attachments": unreadable(contents),
         "signatures": signatures.map(signature_json).collect::<Value>(),
         "verdict": contents.verdict().map(|verdict| verdict.to_string()),
         "sealing": contents.sealing.map(Ruling::name),
-        "card": party::card_json(&delivery.card),
-        "more": delivery.more,
     })
 }
 

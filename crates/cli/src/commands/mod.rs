@@ -10,6 +10,7 @@ mod fetch;
 mod folder;
 mod kept;
 mod party;
+mod receive;
 mod send;
 mod serve;
 
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args, output: Output) -> Result<()> {
         Command::Serve(config) => serve::run(&config, output),
         Command::Send(args) => send::run(&args, output),
         Command::Fetch(args) => fetch::run(&args, output),
+        Command::Receive(args) => receive::run(&args, output),
         Command::Cards(args) => cards::run(&args, output),
         Command::Config(ConfigCommand::PrintDefault) => config::print_default(output),
         Command::Config(ConfigCommand::Check(config)) => config::check(&config, output),

@@ -1,4 +1,4 @@
-//! What `send`, `fetch` and `cards` share: a client from the command line, errors with exit codes, cards as JSON.
+//! What `send`, `fetch`, `cards` and `receive` share: keys and authorities, a client from the command line, errors with exit codes, cards as JSON.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ pub(crate) fn client(args: &PartyArgs) -> Result<Client> {
         config.intermediary_signature = Some(keys::certificate(file)?);
     }
     if !args.anchors.is_empty() {
-        config.inspector = Some(inspector(args)?.into());
+        config.inspector = Some(inspector(&args.anchors, &args.intermediates)?.into());
     }
     if let Some(file) = &args.tls_authorities {
         config.tls = Some(Tls::trusting(keys::certificates(file)?));
@@ -48,12 +48,12 @@ pub(crate) fn client(args: &PartyArgs) -> Result<Client> {
 }
 
 /// Judges certificates under the authorities of the command line.
-fn inspector(args: &PartyArgs) -> Result<Inspector> {
+pub(crate) fn inspector(anchors: &[PathBuf], intermediates: &[PathBuf]) -> Result<Inspector> {
     let all = |files: &[PathBuf]| -> Result<Vec<Certificate>> {
         Ok(files.iter().map(|file| keys::certificates(file)).collect::<Result<Vec<_>>>()?.concat())
     };
-    let anchors = config::trusted(all(&args.anchors)?)?;
-    Ok(Inspector::new(anchors, Policy::standard()).with_intermediates(all(&args.intermediates)?))
+    let anchors = config::trusted(all(anchors)?)?;
+    Ok(Inspector::new(anchors, Policy::standard()).with_intermediates(all(intermediates)?))
 }
 
 /// Where messages and opened content lie while they are sent and received. Whoever ends the command with ctrl-c leaves nothing of

@@ -76,7 +76,7 @@ fn unreadable(file: &Path) -> Failure {
 }
 
 /// The media type by the ending of the name; readers are told no more than that.
-fn media_type(file: &Path) -> &'static str {
+pub(super) fn media_type(file: &Path) -> &'static str {
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     match ending.as_str() {
         "csv" => "text/csv",

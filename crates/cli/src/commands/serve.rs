@@ -59,7 +59,11 @@ pub(super) struct LogSettings {
 
 impl LogSettings {
     pub(super) fn of(config: &Config) -> Self {
-        Self { json: config.log_json, level: config.log_level.clone() }
+        Self::new(config.log_json, &config.log_level)
+    }
+
+    pub(super) fn new(json: bool, level: &str) -> Self {
+        Self { json, level: level.to_owned() }
     }
 }
 
