@@ -20,6 +20,7 @@ use rohrpost_pipeline::gate::{Gate, GateFigures, Sleeper, TURN_BYTES, Waits};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pki::{Certificate, Inspector};
 use rohrpost_store::{Recovery, Retention, SqliteOptions, SqliteStore, Store, Wait, Waiting};
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
@@ -49,8 +50,11 @@ impl Node {
         let store = open_store(&config.data_directory, &gate)?;
         let (spools, certificates) = (config.gateway.spools.clone(), expiries(&config));
         let secret = secret_or_new(&config.data_directory.join(MESSAGE_ID_KEY))?;
-        let inspector =
+        let mut inspector =
             Inspector::new(config.anchors, Policy::clone(&config.policy)).with_intermediates(config.intermediates);
+        if let Some(revocation) = &config.revocation {
+            inspector = inspector.with_revocation(revocation.checker(Handle::current()));
+        }
         let parts = Parts {
             keys: config.keys.behind(&gate),
             message_ids: Arc::new(TokenAuthority::new(*secret, config.message_id_lifetime)),

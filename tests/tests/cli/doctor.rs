@@ -146,6 +146,22 @@ fn keys_that_do_not_work() {
 }
 
 #[test]
+fn nobody_who_says_that_our_certificates_are_good() {
+    let site = Site::new();
+    site.examined(&[]).assert("revocation", "ok", "off");
+    // Nobody is really asked: this host is the only one that may be.
+    let only = "revocation.only_hosts=[\"127.0.0.1\"]";
+    site.examined(&["revocation.mode=soft", only]).assert("revocation", "warning", "does not say whom to ask");
+    let pem = |what: &str| certs_test(&format!("pem/alice-cipher.{what}.pem")).display().to_string();
+    let (certificate, key) =
+        (format!("keys.cipher.certificate={}", pem("cert")), format!("keys.cipher.key={}", pem("key")));
+    let named = site.examined(&["revocation.mode=soft", only, &certificate, &key]);
+    named.assert("revocation", "warning", "registry-ca.crl: must not be called: it is not on the list of hosts");
+    site.examined(&["revocation.mode=soft", only, "trust.anchors=[]"]).assert("revocation", "warning", "unknown");
+    site.examined(&["revocation.mode=sometimes"]).assert("configuration", "problem", "revocation.mode");
+}
+
+#[test]
 fn files_that_others_can_read() {
     let site = Site::new();
     mode(&site.path("pin"), 0o644);

@@ -9,8 +9,8 @@ use rohrpost_pki::{Anchors, Certificate, KeyEntry, Use, Verdict, inspect};
 
 use super::raw::{KeyFiles, RawConfig};
 use super::{
-    anchors, base, certificates, cipher, dangerous, gateway_config, keys, log_filter, log_json, policy, raw, settings,
-    signature,
+    Revocation, anchors, base, certificates, cipher, dangerous, gateway_config, keys, log_filter, log_json, policy,
+    raw, settings, signature,
 };
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -60,6 +60,9 @@ pub(crate) fn examine(args: &ConfigArgs) -> Result<Vec<Finding>> {
     found("trust.intermediates", intermediates.map(|all| count(all.len())), Vec::new());
     let own_policy = if raw.trust.policy_file.is_some() { "from the file" } else { "built in" };
     found("trust.policy_file", policy(&raw, &base).map(|_| own_policy.to_owned()), Vec::new());
+
+    let mode = Revocation::check(&raw.revocation).map(|_| raw.revocation.mode.clone());
+    found("revocation", mode, Vec::new());
 
     let settings = settings(&raw);
     let warnings = settings.as_ref().map_or_else(|_| Vec::new(), dangerous);

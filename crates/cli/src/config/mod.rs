@@ -5,6 +5,7 @@ mod examine;
 pub(crate) mod keys;
 mod layers;
 mod raw;
+mod revocation;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,6 +31,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) use examine::{Finding, examine};
 pub(crate) use raw::DEFAULT;
 pub(crate) use raw::{KeyFiles, RawConfig};
+pub(crate) use revocation::Revocation;
 
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) anchors: Anchors,
     pub(crate) intermediates: Vec<Certificate>,
     pub(crate) policy: Arc<Policy>,
+    pub(crate) revocation: Option<Revocation>,
     pub(crate) settings: Settings,
     pub(crate) message_id_lifetime: time::Duration,
     pub(crate) retention: Retention,
@@ -88,6 +91,7 @@ impl Config {
             anchors: anchors(raw, base)?,
             intermediates: certificates("trust.intermediates", &raw.trust.intermediates, base)?,
             policy: Arc::new(policy(raw, base)?),
+            revocation: Revocation::check(&raw.revocation)?,
             settings: settings(raw)?,
             retention: Retention {
                 received_bodies: days(raw.retention.received_bodies_days),
@@ -224,6 +228,9 @@ fn settings(raw: &RawConfig) -> Result<Settings> {
         ..Settings::default()
     };
     settings.tolerance.reused_control_block = orders.accept_repeated_request_object;
+    if let Some(revocation) = Revocation::check(&raw.revocation)? {
+        settings.unknown_revocation = revocation.unknown;
+    }
     Ok(settings)
 }
 

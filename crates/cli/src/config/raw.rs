@@ -15,6 +15,7 @@ pub(crate) struct RawConfig {
     pub(crate) storage: Storage,
     pub(crate) keys: Keys,
     pub(crate) trust: Trust,
+    pub(crate) revocation: Revocation,
     pub(crate) orders: Orders,
     pub(crate) retention: Retention,
     pub(crate) http: Http,
@@ -57,6 +58,19 @@ pub(crate) struct Trust {
     pub(crate) anchors: Vec<PathBuf>,
     pub(crate) intermediates: Vec<PathBuf>,
     pub(crate) policy_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revocation {
+    pub(crate) mode: String,
+    pub(crate) nonce: String,
+    pub(crate) only_hosts: Vec<String>,
+    pub(crate) private_hosts: Vec<String>,
+    pub(crate) answer_seconds: u64,
+    pub(crate) total_seconds: u64,
+    pub(crate) max_age_minutes: u32,
+    pub(crate) retry_seconds: u32,
 }
 
 #[derive(Debug, Deserialize)]

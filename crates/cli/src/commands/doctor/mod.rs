@@ -7,6 +7,7 @@ mod finding;
 mod keys;
 mod limits;
 mod ports;
+mod revocation;
 mod store;
 
 use anyhow::Result;
@@ -58,6 +59,7 @@ fn examine(args: &DoctorArgs) -> Vec<Finding> {
         Err(error) => unusable(&error),
     }];
     findings.extend(keys::examine(&raw, &base, now));
+    findings.extend(revocation::examine(&raw, &base, now));
     findings.extend(clock::examine(&raw, &base, now));
     findings.extend(disk::examine(&raw, &base));
     findings.extend(store::examine(&raw, &base));
