@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod config;
+mod courier;
 mod failure;
 mod node;
 mod output;

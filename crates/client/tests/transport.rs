@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use http::{Reaction, Server, ok, with_status};
 use rohrpost_client::Clock;
-use rohrpost_client::transport::{Address, Moved, Phase, Timeouts, Transport, TransportError};
+use rohrpost_client::transport::{Address, Moved, Phase, Reach, Timeouts, Transport, TransportError, is_internal};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use tempfile::TempDir;
 use time::macros::datetime;
@@ -48,6 +48,24 @@ async fn post(transport: &Transport, to: &Address, request: &[u8]) -> Result<Vec
     let request = Spool::from_bytes(request.to_vec());
     let answer = transport.post(to, &request, &spools, None).await?;
     Ok(bytes(&answer.body))
+}
+
+#[tokio::test]
+async fn nothing_is_connected_to_that_is_out_of_reach() {
+    let server = Server::start(|request| Reaction::Answer(ok(&request.body))).await;
+    let public_only = Reach::new(|_, ip| !is_internal(ip));
+    let transport = Transport::within(public_only, None, Timeouts::default(), &clock()).unwrap();
+    let numeric = server.url();
+    let named = numeric.replace("127.0.0.1", "localhost");
+    for url in [&numeric, &named] {
+        let error = post(&transport, &url.parse().unwrap(), b"question").await.unwrap_err();
+        assert!(matches!(error, TransportError::OutOfReach { .. }), "{error}");
+        assert!(!error.may_have_arrived() && !error.may_pass());
+    }
+    let port = address(&server).port();
+    let this_one = Reach::new(move |to, ip| to.port() == port && ip.is_loopback());
+    let transport = Transport::within(this_one, None, Timeouts::default(), &clock()).unwrap();
+    assert_eq!(post(&transport, &address(&server), b"question").await.unwrap(), b"question");
 }
 
 #[tokio::test]

@@ -22,7 +22,10 @@ pub(crate) fn run(args: &ConfigArgs, output: Output) -> Result<()> {
         warn!(key, "a setting that weakens security is on");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config, output))
+    let served = runtime.block_on(serve(config, output));
+    // An attempt to reach a passive recipient may go on for minutes. It may end at any point and is made again.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: Config, output: Output) -> Result<()> {

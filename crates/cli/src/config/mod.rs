@@ -2,6 +2,7 @@
 //! validated, typed, every file it names read. Nothing behind this module sees raw input.
 
 mod examine;
+mod forwarding;
 pub(crate) mod keys;
 mod layers;
 mod raw;
@@ -34,6 +35,7 @@ pub(crate) use raw::{KeyFiles, RawConfig};
 pub(crate) use revocation::Revocation;
 
 use crate::args::ConfigArgs;
+use crate::courier::Carriage;
 use crate::failure::{Failure, Kind};
 
 /// A configuration that can be worked with.
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) policy: Arc<Policy>,
     pub(crate) revocation: Option<Revocation>,
     pub(crate) settings: Settings,
+    /// How messages get to passive recipients, if there are any.
+    pub(crate) carriage: Option<Carriage>,
     pub(crate) message_id_lifetime: time::Duration,
     pub(crate) retention: Retention,
     pub(crate) retention_interval: Duration,
@@ -93,6 +97,7 @@ impl Config {
             policy: Arc::new(policy(raw, base)?),
             revocation: Revocation::check(&raw.revocation)?,
             settings: settings(raw)?,
+            carriage: forwarding::carriage(raw, base)?,
             retention: Retention {
                 received_bodies: days(raw.retention.received_bodies_days),
                 unreceived_bodies: days(raw.retention.unreceived_bodies_days),
@@ -214,6 +219,7 @@ fn policy(raw: &RawConfig, base: &Path) -> Result<Policy> {
 fn settings(raw: &RawConfig) -> Result<Settings> {
     let orders = &raw.orders;
     let mut settings = Settings {
+        forwarding: forwarding::settings(&raw.forwarding),
         signatures: signature_demand(&orders.require_signature)?,
         dialog_timeout: time::Duration::minutes(i64::from(orders.dialog_timeout_minutes)),
         max_dialogs: orders.max_dialogs,

@@ -17,6 +17,7 @@ pub(crate) struct RawConfig {
     pub(crate) trust: Trust,
     pub(crate) revocation: Revocation,
     pub(crate) orders: Orders,
+    pub(crate) forwarding: Forwarding,
     pub(crate) retention: Retention,
     pub(crate) http: Http,
     pub(crate) https: Https,
@@ -86,6 +87,28 @@ pub(crate) struct Orders {
     pub(crate) default_language: String,
     pub(crate) accept_repeated_request_object: bool,
     pub(crate) dangerous_fetch_without_encryption: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Forwarding {
+    pub(crate) receivers: Vec<Receiver>,
+    pub(crate) authorities: Vec<PathBuf>,
+    pub(crate) at_once: usize,
+    pub(crate) answer_seconds: u32,
+    pub(crate) attempt_minutes: u32,
+    pub(crate) store_and_forward: bool,
+    pub(crate) first_pause_seconds: u32,
+    pub(crate) longest_pause_minutes: u32,
+    pub(crate) give_up_after_hours: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Receiver {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) internal: bool,
 }
 
 #[derive(Debug, Deserialize)]

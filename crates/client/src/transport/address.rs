@@ -42,7 +42,8 @@ impl Address {
         &self.authority
     }
 
-    pub(super) fn path(&self) -> &str {
+    /// Path and query.
+    pub fn path(&self) -> &str {
         &self.path
     }
 }

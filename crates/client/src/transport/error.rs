@@ -23,6 +23,12 @@ pub enum TransportError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The name stands for network addresses that must not be connected to.
+    #[error("{host} leads to a network address that is not allowed")]
+    OutOfReach {
+        /// Host name or IP address.
+        host: String,
+    },
     /// The address is `https`, and there is nothing to trust.
     #[error("no authorities are configured for https addresses")]
     NoAuthorities,
@@ -108,6 +114,7 @@ impl TransportError {
     pub fn may_have_arrived(&self) -> bool {
         match self {
             Self::Connect { .. }
+            | Self::OutOfReach { .. }
             | Self::NoAuthorities
             | Self::Tls { .. }
             | Self::Busy { .. }
@@ -123,7 +130,11 @@ impl TransportError {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Broken(_) | Self::Busy { .. } => true,
             Self::Status { status, .. } => *status >= 500 || *status == 408,
-            Self::NoAuthorities | Self::Tls { .. } | Self::TooLarge { .. } | Self::Storage(_) => false,
+            Self::OutOfReach { .. }
+            | Self::NoAuthorities
+            | Self::Tls { .. }
+            | Self::TooLarge { .. }
+            | Self::Storage(_) => false,
         }
     }
 }

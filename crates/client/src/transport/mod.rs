@@ -7,6 +7,7 @@ mod address;
 mod connection;
 mod download;
 mod error;
+mod reach;
 mod tls;
 mod upload;
 mod watch;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 pub use address::{Address, AddressInvalid};
 pub use error::{Phase, TransportError};
+pub use reach::{Reach, is_internal};
 pub use tls::{Tls, TlsUnusable};
 
 use crate::clock::Clock;
@@ -105,7 +107,15 @@ impl Transport {
     /// # Errors
     /// If the authorities or the key in `tls` cannot be used.
     pub fn new(tls: Option<&Tls>, timeouts: Timeouts, clock: &Clock) -> Result<Self, TlsUnusable> {
-        let connector = Connector::new(tls, clock)?;
+        Self::within(Reach::everywhere(), tls, timeouts, clock)
+    }
+
+    /// The same, connecting only to where `reach` allows: for addresses that others choose.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn within(reach: Reach, tls: Option<&Tls>, timeouts: Timeouts, clock: &Clock) -> Result<Self, TlsUnusable> {
+        let connector = Connector::new(reach, tls, clock)?;
         Ok(Self(Arc::new(Shared { timeouts, connector, pool: Pool::default() })))
     }
 

@@ -12,12 +12,12 @@ use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
-use super::{Address, Phase, TransportError};
+use super::{Address, Phase, Reach, TransportError};
 use crate::clock::Clock;
 
 /// Whom to trust, and who to be, on encrypted connections. This is about the server behind an `https` address; who the
@@ -44,19 +44,22 @@ impl Tls {
 pub struct TlsUnusable(#[source] rustls::Error);
 
 /// Makes connections.
-pub(super) struct Connector(Option<TlsConnector>);
+pub(super) struct Connector {
+    reach: Reach,
+    tls: Option<TlsConnector>,
+}
 
 impl Connector {
-    pub(super) fn new(tls: Option<&Tls>, clock: &Clock) -> Result<Self, TlsUnusable> {
-        let connector = match tls {
+    pub(super) fn new(reach: Reach, tls: Option<&Tls>, clock: &Clock) -> Result<Self, TlsUnusable> {
+        let tls = match tls {
             Some(tls) => Some(TlsConnector::from(Arc::new(config(tls, clock).map_err(TlsUnusable)?))),
             None => None,
         };
-        Ok(Self(connector))
+        Ok(Self { reach, tls })
     }
 
     pub(super) fn has_tls(&self) -> bool {
-        self.0.is_some()
+        self.tls.is_some()
     }
 
     pub(super) async fn connect(&self, to: &Address, patience: Duration) -> Result<Connection, TransportError> {
@@ -67,14 +70,19 @@ impl Connector {
     }
 
     async fn set_up(&self, to: &Address) -> Result<Connection, TransportError> {
-        let tls = match (to.is_tls(), &self.0) {
+        let tls = match (to.is_tls(), &self.tls) {
             (false, _) => None,
             (true, Some(tls)) => Some(tls),
             (true, None) => return Err(TransportError::NoAuthorities),
         };
         let host = || to.host().to_owned();
         let unreachable = |source| TransportError::Connect { host: host(), port: to.port(), source };
-        let tcp = TcpStream::connect((to.host(), to.port())).await.map_err(unreachable)?;
+        let found = lookup_host((to.host(), to.port())).await.map_err(unreachable)?;
+        let allowed: Vec<_> = found.filter(|found| self.reach.allows(to, found.ip())).collect();
+        if allowed.is_empty() {
+            return Err(TransportError::OutOfReach { host: host() });
+        }
+        let tcp = TcpStream::connect(&allowed[..]).await.map_err(unreachable)?;
         // Requests are written in few large pieces; waiting for more only adds delay.
         tcp.set_nodelay(true).map_err(unreachable)?;
         let Some(tls) = tls else { return Connection::over(tcp).await };

@@ -1,0 +1,66 @@
+//! What goes on beside the orders: cleaning up, and deliveries that could not be delivered at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rohrpost_gateway::clock::{Clock as _, SystemClock};
+use rohrpost_intermediary::Intermediary;
+use rohrpost_store::{Retention, StorageError};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::MissedTickBehavior;
+use tracing::{error, info, warn};
+
+/// Begins all of it. Ends with the set.
+pub(super) fn start(intermediary: &Arc<Intermediary>, retention: Retention, interval: Duration) -> JoinSet<()> {
+    let mut jobs = JoinSet::new();
+    jobs.spawn(clean_up(Arc::clone(intermediary), retention, interval));
+    for _ in 0..DELIVERERS {
+        jobs.spawn(deliver(Arc::clone(intermediary)));
+    }
+    jobs
+}
+
+/// Retention and forgotten dialogs, beside the orders.
+async fn clean_up(intermediary: Arc<Intermediary>, retention: Retention, interval: Duration) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60).min(interval));
+    let mut next_retention = tokio::time::Instant::now();
+    loop {
+        minute.tick().await;
+        let now = SystemClock.now();
+        intermediary.expire_dialogs(now);
+        if tokio::time::Instant::now() < next_retention {
+            continue;
+        }
+        next_retention = tokio::time::Instant::now() + interval;
+        let store = Arc::clone(intermediary.store());
+        match spawn_blocking(move || store.retention(now, &retention)).await {
+            Ok(Ok(report)) => {
+                info!(bodies = report.bodies, expired = report.expired, cards = report.cards, "cleaned up")
+            }
+            Ok(Err(error)) => error!(%error, "the clean-up failed"),
+            Err(error) => warn!(%error, "the clean-up was interrupted"),
+        }
+    }
+}
+
+/// Attempts at a time to deliver what could not be delivered at once.
+const DELIVERERS: usize = 4;
+
+/// Tries again and again to deliver what is on its way to passive recipients.
+async fn deliver(intermediary: Arc<Intermediary>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        let intermediary = Arc::clone(&intermediary);
+        let round = spawn_blocking(move || {
+            while intermediary.deliver_next(SystemClock.now())? {}
+            Ok::<_, StorageError>(())
+        });
+        match round.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%error, "what is on its way to passive recipients cannot be read"),
+            Err(error) => error!(%error, "a delivery to a passive recipient was interrupted"),
+        }
+    }
+}
