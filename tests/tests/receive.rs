@@ -52,7 +52,8 @@ impl Receiver {
     }
 
     fn restart(&mut self) {
-        let mut child = self.command().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.home.path().join("log")).unwrap();
+        let mut child = self.command().stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut text = String::new();
         let started: Value = loop {
@@ -104,7 +105,7 @@ impl Receiver {
         fs::read_to_string(self.dir().join(path)).unwrap()
     }
 
-    /// What the program noted.
+    /// What the program noted, or the process logged.
     fn notes(&self, name: &str) -> String {
         fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
     }
@@ -186,6 +187,11 @@ fn a_delivery_becomes_a_folder() {
     assert!(!receiver.home.path().join("evil").exists());
     assert_eq!(receiver.hand_over(&Handover::to_be_answered("id-2")).code, 9805, "nobody here could answer");
     assert_eq!(receiver.kept().len(), 4);
+    let log = receiver.notes("log");
+    assert!(log.contains("delivery kept") && log.contains("id-1"), "{log}");
+    for word in ["move-in", "moved in", "form", "PDF", "\u{202E}"] {
+        assert!(!log.contains(word), "{word} is content, or steers a terminal: {log}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use rohrpost_pipeline::read::{Read, read};
 use rohrpost_pipeline::seal;
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_pipeline::verify::{SignatureState, Signer, Verified, verify};
+use rohrpost_pki::revocation::RevocationStatus;
 use rohrpost_pki::{Certificate, Fingerprint, Use, Verdict};
 use time::OffsetDateTime;
 use tracing::debug;
@@ -151,8 +152,13 @@ impl Endpoint {
             .map_err(|error| veil(Stop::new(Code::DialogViolated, error)))?;
         let sealed_for = self.sealed_for(&read, &request, now).map_err(veil)?;
         let verified = verify(read, Signer::Intermediary { expected: None }, &parts.policy, now, &settings.envelope);
-        if let (SignatureState::Refused(refusal), true) = (verified.signature(), unproven) {
-            return Err(Stop::new(Code::Undecryptable, refusal.to_string()));
+        let proven = match verified.signature() {
+            SignatureState::Covered { .. } => true,
+            SignatureState::Absent => settings.dangerous_unsigned_requests,
+            _ => false,
+        };
+        if unproven && !proven {
+            return Err(Stop::new(Code::Undecryptable, "no signature holds over what nothing authenticates"));
         }
         Ok(Asked { request, verified, control, sealed_for, language: desired })
     }
@@ -190,10 +196,9 @@ impl Endpoint {
     fn intermediary(&self, verified: &Verified, now: OffsetDateTime) -> Result<Option<Certificate>, Code> {
         match verified.signature() {
             SignatureState::Covered { proof, .. } if proof.by() != SignedBy::Client => Err(Code::SignatureWrong),
-            SignatureState::Covered { signer, .. } if self.is_ours(signer, now) => Ok(Some((**signer).clone())),
             SignatureState::Covered { signer, .. } => {
-                debug!(intermediary = %signer.fingerprint(), "not an intermediary that may hand over deliveries");
-                Err(Code::ClientSignatureCertificateCorrupted)
+                self.admit(signer, now)?;
+                Ok(Some((**signer).clone()))
             }
             SignatureState::Refused(refusal) => {
                 debug!(reason = %refusal, "transport signature refused");
@@ -204,15 +209,23 @@ impl Endpoint {
         }
     }
 
-    fn is_ours(&self, signer: &Certificate, now: OffsetDateTime) -> bool {
+    /// Whether the owner of this certificate may hand over deliveries.
+    fn admit(&self, signer: &Certificate, now: OffsetDateTime) -> Result<(), Code> {
         let inspector = self.parts.inspector.as_ref();
-        let verdict = inspector.map(|inspector| inspector.inspect(signer, &[], Use::TransportSignature, now).verdict);
-        match &self.parts.intermediaries {
-            Intermediaries::Listed(all) => {
-                all.contains(&signer.fingerprint()) && verdict.is_none_or(|verdict| verdict != Verdict::Invalid)
-            }
+        let inspection = inspector.map(|inspector| inspector.inspect(signer, &[], Use::TransportSignature, now));
+        let verdict = inspection.as_ref().map(|inspection| inspection.verdict);
+        let may = match &self.parts.intermediaries {
+            Intermediaries::Listed(all) => all.contains(&signer.fingerprint()) && verdict != Some(Verdict::Invalid),
             Intermediaries::Trusted => verdict == Some(Verdict::Valid),
+        };
+        if may {
+            return Ok(());
         }
+        debug!(signer = %signer.fingerprint(), ?verdict, "no intermediary that may hand over deliveries");
+        Err(match inspection.and_then(|inspection| inspection.online) {
+            Some(RevocationStatus::Revoked(..)) => Code::ClientSignatureCertificateRevoked,
+            _ => Code::ClientSignatureCertificateCorrupted,
+        })
     }
 
     /// Opens the content and asks the recipient.

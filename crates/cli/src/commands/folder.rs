@@ -99,15 +99,18 @@ impl Folder {
 /// The names of folders that are being filled begin with this.
 pub(crate) const FILLING: &str = ".rohrpost-";
 
+/// Bytes of the hash in a name: enough that nobody finds two ids with the same.
+const HASHED: usize = 16;
+
 /// The folder name of a delivery: its id, where that is harmless; otherwise something close to it that no other id leads to.
 pub(crate) fn name_of(message_id: &str) -> String {
     let name = harmless(message_id);
-    let is_hash = |end: &str| end.len() == 64 && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hash = |end: &str| end.len() == 2 * HASHED && end.bytes().all(|byte| byte.is_ascii_hexdigit());
     let looks_hashed = name.rsplit_once('-').is_some_and(|(_, end)| is_hash(end));
     if name == message_id && !looks_hashed {
         return name;
     }
-    let hash: String = sha256(message_id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = sha256(message_id.as_bytes())[..HASHED].iter().map(|byte| format!("{byte:02x}")).collect();
     let mut end = name.len().min(100);
     while !name.is_char_boundary(end) {
         end -= 1;
