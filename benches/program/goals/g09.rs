@@ -15,8 +15,11 @@ use crate::line::{Bar, Line};
 use crate::machine::Watch;
 
 const BATCH: u64 = 32;
-/// Batches in each store per round.
-const BATCHES: u64 = 12;
+/// Batches in each store per round: so many that several times the write-ahead log is moved to its place. That happens every 30
+/// batches or so, costs as much as half of them, and is not to fall into one round and miss the next.
+const BATCHES: u64 = 72;
+/// Turns of the stores in a round.
+const TURNS: u64 = 12;
 const FILLERS: usize = 64;
 /// Deliveries made at a time while a store is filled.
 const STEP: usize = 50_000;
@@ -68,9 +71,9 @@ fn compare(rounds: usize, few: &mut Filled, many: &mut Filled, bar: f64) -> Line
     for _ in 0..rounds {
         let watch = Watch::new(&[]);
         let (mut in_few, mut in_many) = (0.0, 0.0);
-        for _ in 0..4 {
-            in_few += few.batches(BATCHES / 4);
-            in_many += many.batches(BATCHES / 4);
+        for _ in 0..TURNS {
+            in_few += few.batches(BATCHES / TURNS);
+            in_many += many.batches(BATCHES / TURNS);
         }
         let each = (BATCHES * BATCH) as f64;
         line.add(in_many / in_few, watch.others());
