@@ -35,6 +35,10 @@ pub(super) fn open_writer(path: &Path, vfs: Option<&str>) -> Result<Connection, 
     // 32 MB: a page that many deliveries change, as those of indexes, goes to its place once for all of them.
     connection.pragma_update(None, "wal_autocheckpoint", 8_000).map_err(failed("set wal_autocheckpoint"))?;
     migrate(&mut connection)?;
+    // 4 MB: with every commit that moved pages about, SQLite looks through all of its cache, and the system's is behind it. What a
+    // transaction changes stays in memory, however much it is: it goes to the disk once.
+    connection.pragma_update(None, "cache_size", -4_096).map_err(failed("set cache_size"))?;
+    connection.pragma_update(None, "cache_spill", false).map_err(failed("set cache_spill"))?;
     Ok(connection)
 }
 
