@@ -1,11 +1,12 @@
 //! Takes over a delivery: body first, then everything else in one transaction.
 
-use rohrpost_audit::{Event, Fingerprint};
+use rohrpost_audit::{Event, Fingerprint, Salt};
 use rohrpost_planted::planted;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::bodies::{Bodies, Placed};
 use super::layout::Layout;
+use super::log::Entry;
 use super::outbox;
 use super::rows::{OUTBOUND, WAITING};
 use super::schema::failed;
@@ -24,7 +25,11 @@ pub(super) fn accept(writer: &Writer, bodies: &Bodies, mut delivery: Delivery) -
         Placed::File { name, .. } => Some(name.clone()),
         Placed::Row(_) => None,
     };
-    let result = writer.change(move |batch| insert(batch, delivery, &placed));
+    complete_leaf(&mut delivery, &placed);
+    let (entry, layout) = (Entry::from(&delivery.leaf), Layout::take(&mut delivery).to_text());
+    let row = Box::new(Row { delivery, placed, entry, layout });
+    // It comes back, so that the memory is freed by the thread that has it.
+    let result = writer.change_if(move |batch| insert(batch, &row).map(|()| row)).map(drop);
     // Refused for certain. After a failure of the storage nobody knows what the disk says, so the next start decides.
     if let (Err(AcceptError::MessageIdUsed | AcceptError::MailboxFull { .. }), Some(name)) = (&result, file) {
         bodies.remove(&name);
@@ -32,19 +37,27 @@ pub(super) fn accept(writer: &Writer, bodies: &Bodies, mut delivery: Delivery) -
     result
 }
 
-fn insert(batch: &mut Batch<'_>, mut delivery: Delivery, placed: &Placed) -> Result<(), AcceptError> {
+/// A delivery with everything that can be made of it before its transaction.
+struct Row {
+    delivery: Delivery,
+    placed: Placed,
+    entry: Entry,
+    layout: String,
+}
+
+fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<(), AcceptError> {
+    let Row { delivery, placed, entry, .. } = row;
     let connection = batch.connection;
     if !planted("id-checked-before-the-transaction-only") && is_used(connection, delivery.message_id.as_str())? {
         return Err(AcceptError::MessageIdUsed);
     }
     add_to_mailbox(connection, &delivery.addressee, placed.bytes(), &delivery.limits)?;
-    complete_leaf(&mut delivery, placed);
-    let seq = batch.append(&delivery.leaf)? as i64;
+    let seq = batch.append_entry(entry)? as i64;
     if planted("leaf-of-acceptance-twice") {
-        batch.append(&delivery.leaf)?;
+        batch.append_entry(entry)?;
     }
-    insert_card(connection, seq, &delivery, placed).map_err(failed("store a card"))?;
-    insert_body(connection, seq, &mut delivery, placed).map_err(failed("store a body"))?;
+    insert_card(connection, seq, delivery, placed).map_err(failed("store a card"))?;
+    insert_body(connection, seq, row).map_err(failed("store a body"))?;
     if let Some(way) = &delivery.outbound {
         outbox::insert(connection, seq, way).map_err(failed("put a delivery on its way"))?;
     }
@@ -121,15 +134,14 @@ fn insert_card(connection: &Connection, seq: i64, delivery: &Delivery, placed: &
     Ok(())
 }
 
-fn insert_body(connection: &Connection, seq: i64, delivery: &mut Delivery, placed: &Placed) -> rusqlite::Result<()> {
-    let (file, bytes) = match placed {
+fn insert_body(connection: &Connection, seq: i64, row: &Row) -> rusqlite::Result<()> {
+    let (file, bytes) = match &row.placed {
         Placed::Row(bytes) => (None, Some(bytes)),
         Placed::File { name, .. } => (Some(name), None),
     };
-    let salt = delivery.salt.as_ref().map(|salt| salt.as_bytes().to_vec());
-    let layout = Layout::take(delivery).to_text();
+    let salt = row.delivery.salt.as_ref().map(Salt::as_bytes);
     connection
         .prepare_cached("INSERT INTO body (seq, file, salt, layout, bytes) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![seq, file, salt, layout, bytes])?;
+        .execute(params![seq, file, salt, row.layout, bytes])?;
     Ok(())
 }

@@ -101,6 +101,22 @@ impl Log<'_> {
     }
 }
 
+/// An entry of the log in the form in which it is written.
+pub(super) struct Entry {
+    record: Vec<u8>,
+    hash: Hash,
+    message_id: Option<String>,
+}
+
+impl From<&Leaf> for Entry {
+    fn from(leaf: &Leaf) -> Self {
+        let record = leaf.to_bytes();
+        let hash = Hash::of_leaf(&record);
+        let message_id = leaf.message_id.clone().filter(|id| id.len() <= MAX_INDEXED_ID);
+        Self { record, hash, message_id }
+    }
+}
+
 /// Appends entries. Lives as long as the writer; what a rolled back transaction appended is forgotten by putting back a copy
 /// of `frontier`.
 pub(super) struct Appender {
@@ -134,16 +150,15 @@ impl Appender {
     }
 
     /// Writes an entry and returns its number.
-    pub(super) fn append(&mut self, connection: &Connection, leaf: &Leaf) -> Result<u64, StorageError> {
+    pub(super) fn append(&mut self, connection: &Connection, entry: &Entry) -> Result<u64, StorageError> {
         let seq = self.frontier.size();
-        let record = leaf.to_bytes();
-        let hash = Hash::of_leaf(&record);
-        let message_id = leaf.message_id.as_deref().filter(|id| id.len() <= MAX_INDEXED_ID);
         connection
             .prepare_cached("INSERT INTO leaf (seq, hash, message_id, record) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut insert| insert.execute(params![seq as i64, hash.as_bytes(), message_id, record]))
+            .and_then(|mut insert| {
+                insert.execute(params![seq as i64, entry.hash.as_bytes(), entry.message_id, entry.record])
+            })
             .map_err(failed("append to the log"))?;
-        for node in self.frontier.append(hash) {
+        for node in self.frontier.append(entry.hash) {
             connection
                 .prepare_cached("INSERT INTO node (level, position, hash) VALUES (?1, ?2, ?3)")
                 .and_then(|mut insert| insert.execute(params![node.level, node.index as i64, node.hash.as_bytes()]))

@@ -34,7 +34,7 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use self::bodies::Bodies;
-use self::log::{Appender, Log};
+use self::log::{Appender, Entry, Log};
 use self::pool::Pool;
 use self::schema::failed;
 use self::writer::Writer;
@@ -241,7 +241,8 @@ impl Store for SqliteStore {
     }
 
     fn record(&self, leaf: Leaf) -> Result<u64, StorageError> {
-        self.writer.change(move |batch| batch.append(&leaf))
+        let entry = Entry::from(&leaf);
+        self.writer.change_if(move |batch| batch.append_entry(&entry))
     }
 
     fn retention(&self, now: OffsetDateTime, rules: &Retention) -> Result<RetentionReport, StorageError> {

@@ -1,12 +1,15 @@
 //! Changes the database: takes all changes that are waiting, makes them in one transaction, and answers all of them after the
-//! commit, so that they share the wait for the disk. One thread does so, unless a [`Pace`] is given.
+//! commit, so that they share the wait for the disk. One thread does so, unless a [`Pace`] is given; a caller who is alone commits
+//! by itself and spares the way to the thread and back.
 
 mod patience;
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,40 +20,43 @@ use rohrpost_planted::planted;
 use rusqlite::{Connection, ErrorCode};
 
 use self::patience::Patience;
-use super::log::Appender;
+pub(super) use self::queue::QUEUE;
+use self::queue::Queue;
+use super::log::{Appender, Entry};
 use super::schema::failed;
 use crate::disk::Pace;
 use crate::error::StorageError;
 use crate::waiting::{Waiting, WakeOnDrop};
 
-/// Changes waiting for the writer before further callers have to wait to queue.
-pub(super) const QUEUE: usize = 1_024;
-
 /// The way to have changes made. Dropping it ends the thread after the last queued change.
 pub(super) struct Writer {
+    shared: Arc<Shared>,
     driver: Driver,
-    counters: Arc<Counters>,
     waiting: Option<Arc<dyn Waiting>>,
 }
 
 enum Driver {
-    Thread {
-        queue: Option<SyncSender<Box<dyn Job>>>,
-        thread: Option<JoinHandle<()>>,
-    },
-    Callers {
-        pace: Arc<dyn Pace>,
-        queue: Mutex<Vec<Box<dyn Job>>>,
-        /// Gone once no change will succeed any more.
-        committer: Mutex<Option<Box<Committer>>>,
-    },
+    Thread(Option<JoinHandle<()>>),
+    Callers(Arc<dyn Pace>),
+}
+
+/// What the thread and the callers have in common.
+struct Shared {
+    queue: Queue,
+    /// Gone once no change will succeed any more.
+    committer: Mutex<Option<Box<Committer>>>,
+    has_ended: AtomicBool,
+    /// Whether changes came one at a time lately, so that waiting for more is in vain.
+    alone: AtomicBool,
+    /// Changes that callers wait for.
+    waiting: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 #[derive(Default)]
 struct Counters {
     changes: AtomicU64,
     commits: AtomicU64,
-    waiting: AtomicU64,
 }
 
 /// What a change works with.
@@ -62,7 +68,12 @@ pub(super) struct Batch<'c> {
 impl Batch<'_> {
     /// Writes an entry of the log in this transaction and returns its number.
     pub(super) fn append(&mut self, leaf: &Leaf) -> Result<u64, StorageError> {
-        self.appender.append(self.connection, leaf)
+        self.append_entry(&leaf.into())
+    }
+
+    /// The same with an entry that the caller has made before, which spares the time in the transaction.
+    pub(super) fn append_entry(&mut self, entry: &Entry) -> Result<u64, StorageError> {
+        self.appender.append(self.connection, entry)
     }
 }
 
@@ -76,13 +87,19 @@ impl Writer {
     ) -> Self {
         let counters = Arc::new(Counters::default());
         let committer = Committer { connection, appender, counters: Arc::clone(&counters), in_doubt: false };
+        let shared = Arc::new(Shared {
+            queue: Queue::new(),
+            committer: Mutex::new(Some(Box::new(committer))),
+            has_ended: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
+            counters,
+        });
         let driver = match pace {
-            None => Driver::start_thread(committer, linger),
-            Some(pace) => {
-                Driver::Callers { pace, queue: Mutex::default(), committer: Mutex::new(Some(Box::new(committer))) }
-            }
+            None => Driver::start_thread(Arc::clone(&shared), linger),
+            Some(pace) => Driver::Callers(pace),
         };
-        Self { driver, counters, waiting: None }
+        Self { shared, driver, waiting: None }
     }
 
     /// Lets callers wait in this way.
@@ -99,95 +116,159 @@ impl Writer {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
+        self.submit(work, Undo::Alone)
+    }
+
+    /// The same, cheaper, for `work` that refuses before it has changed anything. If it fails later, nothing of the transaction
+    /// is kept, of nobody.
+    pub(super) fn change_if<T, E>(
+        &self,
+        work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        self.submit(work, Undo::WithAll)
+    }
+
+    fn submit<T, E>(
+        &self,
+        work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
+        undo: Undo,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
         let (reply, answer) = sync_channel(1);
-        self.counters.waiting.fetch_add(1, Ordering::Relaxed);
-        let wait = self.waiting.as_ref().map(|waiting| waiting.begin());
-        let wake = WakeOnDrop(wait.clone());
-        let queued = self.driver.queue(Box::new(Task { work: Some(work), outcome: None, reply, wake }));
-        if let Some(wait) = wait {
-            wait.sleep();
+        let task = |wake| Task { work: Some(work), undo, outcome: None, reply, wake: WakeOnDrop(wake) };
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Some(committer) = self.shared.if_alone() {
+            self.shared.serve_alone(committer, Box::new(task(None)));
+        } else {
+            let wait = self.waiting.as_ref().map(|waiting| waiting.begin());
+            if self.shared.queue.push(Box::new(task(wait.clone())))
+                && let Driver::Callers(pace) = &self.driver
+            {
+                pace.queued(&|| self.shared.serve_all());
+            }
+            if let Some(wait) = wait {
+                wait.sleep();
+            }
         }
-        let outcome = queued.map(|()| answer.recv());
-        self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
-        outcome?.map_err(|_| StorageError::Stopped)?
+        let outcome = answer.recv();
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        outcome.map_err(|_| StorageError::Stopped)?
     }
 
     /// Changes that callers wait for.
     pub(super) fn waiting(&self) -> u64 {
-        self.counters.waiting.load(Ordering::Relaxed)
+        self.shared.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether no change will succeed any more.
     pub(super) fn has_ended(&self) -> bool {
-        match &self.driver {
-            Driver::Thread { thread, .. } => thread.as_ref().is_none_or(JoinHandle::is_finished),
-            Driver::Callers { committer, .. } => lock(committer).is_none(),
-        }
+        self.shared.has_ended.load(Ordering::Relaxed)
     }
 
     /// Durable changes and transactions so far.
     pub(super) fn counts(&self) -> (u64, u64) {
-        let Counters { changes, commits, .. } = &*self.counters;
+        let Counters { changes, commits } = &*self.shared.counters;
         (changes.load(Ordering::Relaxed), commits.load(Ordering::Relaxed))
     }
 }
 
 impl Driver {
-    fn start_thread(committer: Committer, linger: Duration) -> Self {
-        let (queue, waiting) = sync_channel(QUEUE);
-        let state = Thread { committer, waiting, patience: Patience::new(linger) };
+    fn start_thread(shared: Arc<Shared>, linger: Duration) -> Self {
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || state.run())
+            .spawn(move || shared.run(Patience::new(linger)))
             .expect("the operating system can start a thread");
-        Self::Thread { queue: Some(queue), thread: Some(thread) }
+        Self::Thread(Some(thread))
     }
-
-    fn queue(&self, job: Box<dyn Job>) -> Result<(), StorageError> {
-        match self {
-            Self::Thread { queue, .. } => {
-                let queue = queue.as_ref().ok_or(StorageError::Stopped)?;
-                queue.send(job).map_err(|_| StorageError::Stopped)
-            }
-            Self::Callers { pace, queue, committer } => {
-                lock(queue).push(job);
-                pace.queued(&|| commit(queue, committer));
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Makes everything durable that is queued.
-fn commit(queue: &Mutex<Vec<Box<dyn Job>>>, committer: &Mutex<Option<Box<Committer>>>) {
-    let mut committer = lock(committer);
-    let jobs = mem::take(&mut *lock(queue));
-    // Jobs that are dropped without an answer tell their callers that nothing is taken any more.
-    if let Some(alive) = committer.as_mut().filter(|_| !jobs.is_empty())
-        && !alive.serve(jobs)
-    {
-        *committer = None;
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Driver::Thread { queue, thread } = &mut self.driver {
-            drop(queue.take());
-            if let Some(thread) = thread.take() {
-                // A panic was reported when it happened; the callers got `Stopped`.
-                let _ = thread.join();
-            }
+        self.shared.queue.close();
+        if let Driver::Thread(thread) = &mut self.driver
+            && let Some(thread) = thread.take()
+        {
+            // A panic was reported when it happened; the callers got `Stopped`.
+            let _ = thread.join();
         }
     }
 }
 
+impl Shared {
+    /// The thread: makes changes until the queue is closed and empty.
+    fn run(&self, mut patience: Patience) {
+        loop {
+            let jobs = patience.gather(&self.queue);
+            self.alone.store(jobs.len() == 1 && patience.is_in_vain(), Ordering::Relaxed);
+            if jobs.is_empty() || !self.serve(&mut self.lock(), jobs) {
+                return;
+            }
+        }
+    }
+
+    /// Makes everything durable that is queued.
+    fn serve_all(&self) {
+        let mut committer = self.lock();
+        let jobs = self.queue.take(usize::MAX);
+        if !jobs.is_empty() {
+            self.serve(&mut committer, jobs);
+        }
+    }
+
+    /// For a caller with whom nobody could share a transaction.
+    fn if_alone(&self) -> Option<MutexGuard<'_, Option<Box<Committer>>>> {
+        let is_alone = self.alone.load(Ordering::Relaxed) && self.queue.is_empty();
+        is_alone.then(|| self.committer.try_lock().ok()).flatten()
+    }
+
+    fn serve_alone(&self, mut committer: MutexGuard<'_, Option<Box<Committer>>>, job: Box<dyn Job>) {
+        self.serve(&mut committer, vec![job]);
+        drop(committer);
+        if !self.queue.is_empty() {
+            self.alone.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes changes durable and answers. Says whether there can be further ones. Jobs that are dropped without an answer tell
+    /// their callers that nothing is taken any more.
+    fn serve(&self, committer: &mut Option<Box<Committer>>, jobs: Vec<Box<dyn Job>>) -> bool {
+        let Some(mut alive) = committer.take() else { return false };
+        // After a panic nobody knows what was done.
+        let is_healthy = catch_unwind(AssertUnwindSafe(|| alive.serve(jobs))).unwrap_or(false);
+        if is_healthy {
+            *committer = Some(alive);
+        } else {
+            self.has_ended.store(true, Ordering::Relaxed);
+            self.queue.close();
+            drop(self.queue.take(usize::MAX));
+        }
+        is_healthy
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Committer>>> {
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is undone with a change that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// Only what it did itself.
+    Alone,
+    /// If it did anything, the transaction.
+    WithAll,
+}
+
 /// A queued change without its types.
 trait Job: Send {
+    fn undo(&self) -> Undo;
     /// Does the work. Says whether it shall stay.
     fn run(&mut self, batch: &mut Batch<'_>) -> bool;
     /// Tells the caller, after the transaction has ended.
@@ -196,6 +277,7 @@ trait Job: Send {
 
 struct Task<W, T, E> {
     work: Option<W>,
+    undo: Undo,
     outcome: Option<Result<T, E>>,
     reply: SyncSender<Result<T, E>>,
     /// Last, so that there is an answer or none to come when the caller wakes.
@@ -208,6 +290,10 @@ where
     T: Send,
     E: From<StorageError> + Send,
 {
+    fn undo(&self) -> Undo {
+        self.undo
+    }
+
     fn run(&mut self, batch: &mut Batch<'_>) -> bool {
         self.outcome = self.work.take().map(|work| work(batch));
         let keep = matches!(self.outcome, Some(Ok(_)));
@@ -229,24 +315,6 @@ where
         };
         // The caller may have gone away; nobody else needs the answer.
         let _ = self.reply.send(outcome);
-    }
-}
-
-struct Thread {
-    committer: Committer,
-    waiting: Receiver<Box<dyn Job>>,
-    patience: Patience,
-}
-
-impl Thread {
-    fn run(mut self) {
-        while let Ok(first) = self.waiting.recv() {
-            let mut jobs = vec![first];
-            self.patience.gather(&mut jobs, &self.waiting);
-            if !self.committer.serve(jobs) {
-                return;
-            }
-        }
     }
 }
 
@@ -283,7 +351,7 @@ impl Committer {
         let start = self.appender.frontier.size();
         let mut kept = 0;
         for job in jobs {
-            kept += u64::from(self.savepoint(job.as_mut())?);
+            kept += u64::from(self.run(job.as_mut())?);
         }
         if self.appender.frontier.size() > start && !planted("checkpoint-in-another-transaction") {
             self.appender.seal(&self.connection)?;
@@ -299,15 +367,17 @@ impl Committer {
         Ok(kept)
     }
 
+    fn run(&mut self, job: &mut dyn Job) -> Result<bool, StorageError> {
+        match job.undo() {
+            Undo::Alone => self.savepoint(job),
+            Undo::WithAll => self.bare(job),
+        }
+    }
+
     fn savepoint(&mut self, job: &mut dyn Job) -> Result<bool, StorageError> {
         execute(&self.connection, "SAVEPOINT job")?;
         let before: Frontier = self.appender.frontier.clone();
-        let keep = job.run(&mut Batch { connection: &self.connection, appender: &mut self.appender });
-        if self.connection.is_autocommit() {
-            // Full disk or I/O error: SQLite has undone the whole transaction, and with it the changes of the others.
-            let reason = io::Error::other("the transaction was undone, as when the disk is full or fails");
-            return Err(StorageError::Database { action: "keep the transaction", source: Arc::new(reason) });
-        }
+        let keep = self.work(job)?;
         if !keep {
             execute(&self.connection, "ROLLBACK TO job")?;
             if !planted("log-not-turned-back-after-refusal") {
@@ -315,6 +385,25 @@ impl Committer {
             }
         }
         execute(&self.connection, "RELEASE job")?;
+        Ok(keep)
+    }
+
+    /// Without a savepoint, for which SQLite keeps a copy of every page that changes.
+    fn bare(&mut self, job: &mut dyn Job) -> Result<bool, StorageError> {
+        let before = (self.connection.total_changes(), self.appender.frontier.size());
+        let keep = self.work(job)?;
+        if keep || (self.connection.total_changes(), self.appender.frontier.size()) == before {
+            return Ok(keep);
+        }
+        Err(undone("a change failed halfway"))
+    }
+
+    fn work(&mut self, job: &mut dyn Job) -> Result<bool, StorageError> {
+        let keep = job.run(&mut Batch { connection: &self.connection, appender: &mut self.appender });
+        // Full disk or I/O error: SQLite has undone the whole transaction, and with it the changes of the others.
+        if self.connection.is_autocommit() {
+            return Err(undone("the transaction was undone, as when the disk is full or fails"));
+        }
         Ok(keep)
     }
 
@@ -338,6 +427,10 @@ fn is_full(error: &StorageError) -> bool {
     let StorageError::Database { source, .. } = error else { return false };
     let code = source.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
     code == Some(ErrorCode::DiskFull)
+}
+
+fn undone(reason: &str) -> StorageError {
+    StorageError::Database { action: "keep the transaction", source: Arc::new(io::Error::other(reason)) }
 }
 
 fn execute(connection: &Connection, sql: &'static str) -> Result<(), StorageError> {

@@ -1,10 +1,9 @@
 //! How many changes share a transaction.
 
-use std::sync::mpsc::Receiver;
-use std::thread;
 use std::time::Duration;
 
 use super::Job;
+use super::queue::Queue;
 
 /// Changes in one transaction at most.
 const MAX_BATCH: usize = 256;
@@ -30,23 +29,24 @@ impl Patience {
         Self { linger, pause: 0, next_pause: 1 }
     }
 
-    /// Takes the changes that wait, and perhaps those that come soon.
-    pub(super) fn gather(&mut self, jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
-        take_all(jobs, waiting);
+    /// Waits for changes and takes them, and perhaps those that come soon. None once the queue is closed and empty.
+    pub(super) fn gather(&mut self, queue: &Queue) -> Vec<Box<dyn Job>> {
+        queue.wait(1, None);
+        let mut jobs = queue.take(MAX_BATCH);
         if self.linger.is_zero() || jobs.len() >= GOOD_BATCH {
-            return;
+            return jobs;
         }
         if self.pause > 0 {
             self.pause -= 1;
-            return;
+            return jobs;
         }
         let before = jobs.len();
         let mut in_vain = 0;
         for _ in 0..MAX_MOMENTS {
-            let length = jobs.len();
-            thread::sleep(self.linger / MOMENTS);
-            take_all(jobs, waiting);
-            in_vain = if jobs.len() == length { in_vain + 1 } else { 0 };
+            queue.wait(GOOD_BATCH - jobs.len(), Some(self.linger / MOMENTS));
+            let more = queue.take(MAX_BATCH - jobs.len());
+            in_vain = if more.is_empty() { in_vain + 1 } else { 0 };
+            jobs.extend(more);
             if in_vain == MOMENTS || jobs.len() >= GOOD_BATCH {
                 break;
             }
@@ -57,27 +57,28 @@ impl Patience {
             self.pause = self.next_pause;
             self.next_pause = (self.next_pause * 2).min(MAX_PAUSE);
         }
+        jobs
     }
-}
 
-fn take_all(jobs: &mut Vec<Box<dyn Job>>, waiting: &Receiver<Box<dyn Job>>) {
-    jobs.extend(waiting.try_iter().take(MAX_BATCH - jobs.len().min(MAX_BATCH)));
+    /// Whether lingering gained nothing last time.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.next_pause > 1
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::sync_channel;
-
     use super::*;
 
     #[test]
     fn lingering_where_it_gains_nothing_becomes_rare() {
-        let (_queue, waiting) = sync_channel(1);
+        let queue = Queue::new();
+        queue.close();
         let mut patience = Patience::new(Duration::from_nanos(1));
         let mut lingered = 0;
         for _ in 0..400 {
             lingered += u32::from(patience.pause == 0);
-            patience.gather(&mut Vec::new(), &waiting);
+            patience.gather(&queue);
         }
         assert!((8..16).contains(&lingered), "{lingered}");
     }

@@ -63,6 +63,88 @@ fn one_that_fails_spoils_nothing_for_the_others() {
 }
 
 #[test]
+fn who_refuses_before_changing_anything_needs_no_savepoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = start(&dir, "", Duration::ZERO);
+    let results =
+        together(&writer, 20, |number| {
+            writer.change_if(move |batch| {
+                if number % 3 == 0 { Err(AcceptError::MessageIdUsed) } else { Ok(batch.append(&leaf(0))?) }
+            })
+        });
+    let mut kept: Vec<u64> = results.iter().filter_map(|result| result.as_ref().ok().copied()).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, (0..13).collect::<Vec<_>>());
+    assert_eq!(results.iter().filter(|result| matches!(result, Err(AcceptError::MessageIdUsed))).count(), 7);
+}
+
+#[test]
+fn who_promised_that_and_fails_halfway_takes_the_transaction_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = start(&dir, "", Duration::ZERO);
+    let failed = together(&writer, 1, |_| {
+        writer.change_if(|batch| {
+            batch.append(&leaf(0))?;
+            Err::<(), _>(AcceptError::MessageIdUsed)
+        })
+    });
+    assert!(matches!(failed[..], [Err(AcceptError::Storage(StorageError::Database { .. }))]), "{failed:?}");
+    assert_eq!(writer.change(|batch| batch.append(&leaf(0))).unwrap(), 0, "the log has turned back");
+    drop(writer);
+    drop(start(&dir, "", Duration::ZERO));
+}
+
+/// Makes changes until the writer has seen that lingering gains nothing.
+fn until_alone(writer: &Writer) -> u64 {
+    let mut seq = writer.change(|batch| batch.append(&leaf(0))).unwrap();
+    while !writer.shared.alone.load(Ordering::Relaxed) {
+        seq = writer.change(|batch| batch.append(&leaf(0))).unwrap();
+    }
+    seq
+}
+
+#[test]
+fn who_is_alone_commits_without_the_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = start(&dir, "", Duration::from_millis(1));
+    let counted = Counted::default();
+    let counts = Arc::clone(&counted.0);
+    let before = until_alone(&writer);
+    writer.set_waiting(Arc::new(counted));
+    let (seq, thread) =
+        writer.change(|batch| Ok::<_, StorageError>((batch.append(&leaf(0))?, thread::current().id()))).unwrap();
+    assert_eq!((seq, thread), (before + 1, thread::current().id()));
+    assert_eq!(counts[0].load(Ordering::SeqCst), 0, "there was nobody to wait for");
+    assert_eq!(writer.counts(), (seq + 1, seq + 1));
+    drop(writer);
+    drop(start(&dir, "", Duration::ZERO));
+}
+
+#[test]
+fn others_may_come_while_one_commits_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = start(&dir, "", Duration::from_millis(1));
+    let first = until_alone(&writer) + 1;
+    let mut kept = together(&writer, 20, |_| writer.change(|batch| batch.append(&leaf(0))).unwrap());
+    kept.sort_unstable();
+    assert_eq!(kept, (first..first + 20).collect::<Vec<_>>());
+    drop(writer);
+    drop(start(&dir, "", Duration::ZERO));
+}
+
+#[test]
+fn a_panic_of_who_is_alone_ends_the_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = start(&dir, "", Duration::from_millis(1));
+    until_alone(&writer);
+    let result = writer.change(|_| -> Result<(), StorageError> { panic!("as a test") });
+    assert!(matches!(result, Err(StorageError::Stopped)));
+    assert!(writer.has_ended());
+    let result = writer.change(|batch| batch.append(&leaf(0)));
+    assert!(matches!(result, Err(StorageError::Stopped)));
+}
+
+#[test]
 fn nobody_is_answered_before_the_commit() {
     let dir = tempfile::tempdir().unwrap();
     let connection = schema::open_writer(&dir.path().join("x.db"), None).unwrap();
@@ -72,6 +154,7 @@ fn nobody_is_answered_before_the_commit() {
     let (reply, first_answer) = sync_channel(2);
     let first = Task {
         work: Some(|_: &mut Batch<'_>| Ok::<_, StorageError>(())),
+        undo: Undo::Alone,
         outcome: None,
         reply,
         wake: WakeOnDrop(None),
@@ -79,7 +162,7 @@ fn nobody_is_answered_before_the_commit() {
     let (reply, answer) = sync_channel(2);
     // Runs in the same transaction after the first.
     let second = move |_: &mut Batch<'_>| Ok::<_, StorageError>(first_answer.try_recv().is_err());
-    let second = Task { work: Some(second), outcome: None, reply, wake: WakeOnDrop(None) };
+    let second = Task { work: Some(second), undo: Undo::WithAll, outcome: None, reply, wake: WakeOnDrop(None) };
     assert!(committer.serve(vec![Box::new(first), Box::new(second)]));
     assert!(answer.recv().unwrap().unwrap(), "the first had its answer before the commit");
 }
