@@ -8,10 +8,11 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -258,7 +259,7 @@ fn a_program_that_hangs_is_ended() {
     let program = home.path().join("program");
     fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-    let receiver = Receiver::start(&["--exec", program.to_str().unwrap(), "--exec-timeout", "1"]);
+    let receiver = Receiver::start(&["--exec", program.to_str().unwrap(), "--timeout", "1"]);
     assert_eq!(receiver.hand_over(&Handover::new("id-1")).code, 9811);
     assert!(receiver.kept().is_empty());
 }
@@ -302,6 +303,119 @@ fn a_program_answers() {
     assert_eq!(receiver.hand_over(&without).code, 800);
     assert_eq!(receiver.hand_over(&without).code, 800);
     assert_eq!(receiver.kept(), ["id-1", "without-id", "without-id-2"]);
+}
+
+/// An application behind HTTP that answers by message id, and remembers what it was sent.
+struct Application {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Application {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/deliveries", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (notes, own) = (Arc::clone(&asked), url.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (notes, own) = (Arc::clone(&notes), own.clone());
+                thread::spawn(move || serve(stream.unwrap(), &notes, &own));
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, notes: &Mutex<Vec<String>>, own: &str) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        head.push_str(&line);
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    lines.read_exact(&mut body).unwrap();
+    let body = String::from_utf8(body).unwrap();
+    let is = |id: &str| body.contains(&format!(r#""message_id":"{id}""#));
+    let (status, more, answer) = match () {
+        () if is("never") => ("422 Unprocessable", String::new(), ""),
+        () if is("later") => ("503 Service Unavailable", String::new(), ""),
+        () if is("broken") => ("500 Oh", String::new(), ""),
+        () if is("elsewhere") => ("302 Found", format!("Location: {own}/elsewhere\r\n"), ""),
+        () if is("gone") => return,
+        () if is("slow") => return thread::sleep(Duration::from_secs(600)),
+        () if is("question") => ("200 OK", String::new(), "<receipt/>"),
+        () => ("204 No Content", String::new(), ""),
+    };
+    notes.lock().unwrap().push(format!("{head}{body}"));
+    let length = answer.len();
+    let _ = write!(stream, "HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\nConnection: close\r\n\r\n{answer}");
+}
+
+#[test]
+fn an_application_decides() {
+    let application = Application::start();
+    let receiver = Receiver::start(&["--http", &application.url, "--timeout", "5"]);
+    assert_eq!(receiver.hand_over(&Handover::new("yes")).code, 800);
+    assert_eq!(receiver.hand_over(&Handover::new("yes")).code, 800);
+    let asked = application.asked();
+    assert_eq!(asked.len(), 1, "it is asked once");
+    assert!(asked[0].starts_with("POST /deliveries HTTP/1.1\r\n"), "{}", asked[0]);
+    for part in [
+        "multipart/form-data; boundary=rohrpost-",
+        r#"filename="delivery.json""#,
+        r#"filename="_form ä.pdf""#,
+        "Content-Type: application/pdf\r\n\r\n%PDF\r\n--rohrpost-",
+        "<notice>moved in</notice>",
+    ] {
+        assert!(asked[0].contains(part), "{part}: {}", asked[0]);
+    }
+    for (id, code) in
+        [("never", 9805), ("later", 9811), ("broken", 9811), ("elsewhere", 9811), ("gone", 9811), ("slow", 9811)]
+    {
+        assert_eq!(receiver.hand_over(&Handover::new(id)).code, code, "{id}");
+    }
+    assert_eq!(application.asked().len(), 5, "redirects are not followed");
+    assert_eq!(receiver.kept(), ["yes"]);
+
+    for _ in 0..2 {
+        let answer = receiver.hand_over(&Handover::to_be_answered("question"));
+        assert_eq!(answer.code, 800);
+        assert_eq!(answer.reply.unwrap().containers().len(), 1);
+    }
+    assert_eq!(receiver.file("question/reply/content.xml"), "<receipt/>");
+    assert_eq!(receiver.hand_over(&Handover::to_be_answered("silent")).code, 9811, "there was no body");
+    assert_eq!(application.asked().len(), 7);
+    assert_eq!(receiver.kept(), ["question", "yes"]);
+}
+
+#[test]
+fn deliveries_do_not_travel_in_clear() {
+    for options in [
+        &["--http", "http://192.0.2.1:8080/"][..],
+        &["--http", "http://register.example/"],
+        &["--http", "https://register.example/"],
+        &["--http", "ftp://localhost/"],
+        &["--http", "http://localhost:1/", "--exec", "/bin/true"],
+        &["--exec", "/no/such/program"],
+    ] {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let receiver = Receiver { child: None, home: TempDir::new().unwrap(), options, address: String::new() };
+        let ended = receiver.command().output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{:?}", receiver.options);
+    }
 }
 
 #[test]

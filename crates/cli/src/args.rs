@@ -194,9 +194,19 @@ pub(crate) struct ReceiveArgs {
     /// and sealed for the sender. After a crash the program may be run again for the same delivery.
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) exec: Option<PathBuf>,
-    /// Seconds the program may take; then it is ended, and the delivery is not accepted.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "exec", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) exec_timeout: u64,
+    /// Address of an application that decides instead: each delivery is posted to it as a form (multipart/form-data) with one `file`
+    /// per file of the folder, `delivery.json` among them.
+    ///
+    /// A status of 2xx accepts; then, if the sender waits for an answer (`wants_reply`), the body becomes the content of the reply. 4xx
+    /// declines; anything else, redirects too, means that something failed. https, or http on this machine.
+    #[arg(long, value_name = "URL", conflicts_with = "exec")]
+    pub(crate) http: Option<String>,
+    /// Authorities (PEM) to trust for the application's https address.
+    #[arg(long, value_name = "FILE", requires = "http")]
+    pub(crate) http_authorities: Option<PathBuf>,
+    /// Seconds that program or application may take; what takes longer is not accepted.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
     /// Our cipher key pair (PKCS#12). May be repeated, for a change of keys; replies bear the first one.
     #[arg(long = "cipher", value_name = "FILE", required = true)]
     pub(crate) ciphers: Vec<PathBuf>,

@@ -32,14 +32,7 @@ impl Folder {
 
     /// Writes data that have no name of their own: the ending is guessed.
     pub(crate) fn write_data(&mut self, name: &str, bytes: &Arc<dyn ReadAt>) -> Result<String> {
-        let start = read_range(&**bytes, 0..bytes.len().min(64))?;
-        let is_xml = start.trim_ascii_start().starts_with(b"<");
-        let ending = match (is_xml, std::str::from_utf8(&start).is_ok()) {
-            (true, _) => "xml",
-            (false, true) => "txt",
-            (false, false) => "bin",
-        };
-        self.write(&format!("{name}.{ending}"), bytes)
+        self.write(&format!("{name}.{}", ending(bytes)?), bytes)
     }
 
     /// Writes a file under a name that is close to the one wanted, and gives the name back.
@@ -94,6 +87,23 @@ impl Folder {
         sync(&self.target).with_context(failed)?;
         Ok(folder)
     }
+}
+
+/// Writes data into a folder under `name` and the ending that is guessed; not durable yet.
+pub(crate) fn write_data(folder: &Path, name: &str, bytes: &Arc<dyn ReadAt>) -> io::Result<()> {
+    let mut file = File::create_new(folder.join(format!("{name}.{}", ending(bytes)?)))?;
+    io::copy(&mut stream(bytes), &mut file).map(drop)
+}
+
+/// What data probably are, as the ending of a name.
+fn ending(bytes: &Arc<dyn ReadAt>) -> io::Result<&'static str> {
+    let start = read_range(&**bytes, 0..bytes.len().min(64))?;
+    let is_xml = start.trim_ascii_start().starts_with(b"<");
+    Ok(match (is_xml, std::str::from_utf8(&start).is_ok()) {
+        (true, _) => "xml",
+        (false, true) => "txt",
+        (false, false) => "bin",
+    })
 }
 
 /// The names of folders that are being filled begin with this.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+pub use hyper::header::HeaderValue;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
@@ -135,9 +136,24 @@ impl Transport {
         answers: &SpoolDir,
         on_progress: Option<OnProgress>,
     ) -> Result<Answer, TransportError> {
+        self.post_as(HeaderValue::from_static("text/xml; charset=utf-8"), to, request, answers, on_progress).await
+    }
+
+    /// The same with another media type: for messages that are not OSCI's.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post).
+    pub async fn post_as(
+        &self,
+        media_type: HeaderValue,
+        to: &Address,
+        request: &Spool,
+        answers: &SpoolDir,
+        on_progress: Option<OnProgress>,
+    ) -> Result<Answer, TransportError> {
         let total = self.0.timeouts.total;
         let progress = Progress::new(request.len(), on_progress);
-        match timeout(total, self.exchange(to, request, answers, &progress)).await {
+        match timeout(total, self.exchange(media_type, to, request, answers, &progress)).await {
             Ok(result) => result,
             Err(_) => Err(TransportError::Timeout { phase: Phase::Total, after: total }),
         }
@@ -145,13 +161,14 @@ impl Transport {
 
     async fn exchange(
         &self,
+        media_type: HeaderValue,
         to: &Address,
         request: &Spool,
         answers: &SpoolDir,
         progress: &Arc<Progress>,
     ) -> Result<Answer, TransportError> {
         let timeouts = &self.0.timeouts;
-        let message = post_request(to, Upload::new(request, progress));
+        let message = post_request(media_type, to, Upload::new(request, progress));
         let (connection, response) = self.send(to, message, progress).await?;
         let (head, body) = response.into_parts();
         let correlation_id = correlation_id(&head.headers);
@@ -200,10 +217,10 @@ impl fmt::Debug for Transport {
 
 const PRODUCT: &str = concat!("rohrpost/", env!("CARGO_PKG_VERSION"));
 
-fn post_request(to: &Address, body: Upload) -> Request<Upload> {
+fn post_request(media_type: HeaderValue, to: &Address, body: Upload) -> Request<Upload> {
     Request::post(to.path())
         .header(HOST, to.authority())
-        .header(CONTENT_TYPE, "text/xml; charset=utf-8")
+        .header(CONTENT_TYPE, media_type)
         .header(USER_AGENT, PRODUCT)
         .body(body)
         .expect("an address holds only what may stand in a request")

@@ -1,5 +1,7 @@
-//! `rohrpost receive`: a passive recipient that keeps deliveries as folders, and may have a program decide and answer.
+//! `rohrpost receive`: a passive recipient that keeps deliveries as folders, and may have a program or an application decide and answer.
 
+mod decider;
+mod http;
 mod program;
 mod shelf;
 
@@ -25,6 +27,8 @@ use crate::config::keys;
 use crate::failure::{Failure, Kind};
 use crate::node::UNDECRYPTABLE;
 use crate::output::Output;
+use decider::Decider;
+use http::Application;
 use program::Program;
 use shelf::Shelf;
 
@@ -39,11 +43,9 @@ pub(crate) fn run(args: &ReceiveArgs, output: Output) -> Result<()> {
     let signature = args.signature.as_ref().map(|file| party::signature(file, &args.pin_file)).transpose()?;
     let listed = args.intermediaries.iter().map(|file| Ok(keys::certificate(file)?.fingerprint()));
     let inspector = (!args.anchors.is_empty()).then(|| party::inspector(&args.anchors, &args.intermediates));
-    let timeout = Duration::from_secs(args.exec_timeout);
-    let program = args.exec.as_ref().map(|file| Program::new(file, timeout)).transpose()?;
-    let shelf = Shelf::open(&args.dir, program, signature.clone())?;
     // On the disk that the deliveries go to, without names: nothing of them stays when the process ends, however it does.
     let spools = SpoolDir::new(&args.dir).unnamed();
+    let shelf = Shelf::open(&args.dir, decider(args, &spools)?, signature.clone())?;
     let parts = Parts {
         keys: KeyRing::new(ciphers, signature),
         intermediaries: Intermediaries::Listed(listed.collect::<Result<_>>()?),
@@ -56,6 +58,18 @@ pub(crate) fn run(args: &ReceiveArgs, output: Output) -> Result<()> {
     settings.dangerous_unsigned_requests = args.dangerous_unsigned_requests;
     let endpoint = Endpoint::new(parts, settings, Arc::new(shelf));
     party::runtime()?.block_on(listen(endpoint, spools, args, output))
+}
+
+fn decider(args: &ReceiveArgs, spools: &SpoolDir) -> Result<Option<Decider>> {
+    let timeout = Duration::from_secs(args.timeout);
+    Ok(match (&args.exec, &args.http) {
+        (Some(file), _) => Some(Decider::Program(Program::new(file, timeout)?)),
+        (_, Some(url)) => {
+            let authorities = args.http_authorities.as_ref().map(|file| keys::certificates(file)).transpose()?;
+            Some(Decider::Application(Application::new(url, authorities, timeout, spools.clone())?))
+        }
+        _ => None,
+    })
 }
 
 async fn listen(endpoint: Endpoint, spools: SpoolDir, args: &ReceiveArgs, output: Output) -> Result<()> {

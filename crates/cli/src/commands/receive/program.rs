@@ -1,7 +1,6 @@
 //! A program that decides about deliveries. It is told where the files are; nothing that a sender wrote gets into its arguments or its
 //! environment.
 
-use std::fmt;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use super::decider::Said;
 use crate::failure::{Failure, Kind};
 
 /// The exit code for what may go better another time (`EX_TEMPFAIL` of sysexits.h).
@@ -21,14 +21,6 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(super) struct Program {
     file: PathBuf,
     timeout: Duration,
-}
-
-/// What the program says to a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
-    Yes,
-    No,
-    Failed(&'static str),
 }
 
 impl Program {
@@ -46,7 +38,7 @@ impl Program {
     }
 
     /// Runs it and waits for its end. What it prints goes to standard error.
-    pub(super) fn run(&self, folder: &Path, name: Option<&Path>, reply: Option<&Path>) -> Result<Said> {
+    pub(super) fn ask(&self, folder: &Path, name: Option<&Path>, reply: Option<&Path>) -> Result<Said> {
         let out = Stdio::from(std::io::stderr().as_fd().try_clone_to_owned()?);
         let mut command = Command::new(&self.file);
         command.arg(folder).stdin(Stdio::null()).stdout(out).env_remove("ROHRPOST_FOLDER").env_remove("ROHRPOST_REPLY");
@@ -75,15 +67,5 @@ impl Program {
             Some(_) => Said::No,
             None => Said::Failed("it was killed"),
         })
-    }
-}
-
-impl fmt::Display for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Yes => f.write_str("yes"),
-            Self::No => f.write_str("no"),
-            Self::Failed(why) => f.write_str(why),
-        }
     }
 }

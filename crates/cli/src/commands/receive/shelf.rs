@@ -11,7 +11,7 @@ use rohrpost_recipient::{Received, Recipient, Refusal, Reply};
 use serde_json::{Value, json};
 use tracing::{error, info};
 
-use super::program::{Program, Said};
+use super::decider::{Decider, Said};
 use crate::commands::folder::{FILLING, Folder, name_of, sync};
 use crate::commands::{kept, party, send};
 use crate::failure::{Failure, Kind};
@@ -26,7 +26,7 @@ const LOCK: &str = ".rohrpost.lock";
 /// The folder of folders.
 pub(super) struct Shelf {
     directory: PathBuf,
-    program: Option<Program>,
+    decider: Option<Decider>,
     /// Who signs replies.
     author: Option<SignaturePair>,
     _lock: File,
@@ -34,7 +34,7 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// Takes possession of a folder, and removes what a process that was killed left unfinished there.
-    pub(super) fn open(directory: &Path, program: Option<Program>, author: Option<SignaturePair>) -> Result<Self> {
+    pub(super) fn open(directory: &Path, decider: Option<Decider>, author: Option<SignaturePair>) -> Result<Self> {
         let unusable = || {
             Failure::new(Kind::Configuration, format!("cannot use {}", directory.display()))
                 .remedy("check path and rights")
@@ -62,7 +62,7 @@ impl Shelf {
                 fs::remove_dir_all(entry.path()).with_context(unusable)?;
             }
         }
-        Ok(Self { directory, program, author, _lock: lock })
+        Ok(Self { directory, decider, author, _lock: lock })
     }
 
     /// The folder of the delivery; made, unless it is there already.
@@ -106,16 +106,16 @@ impl Shelf {
         Ok(Some(folder))
     }
 
-    /// What the program says, if there is one.
+    /// What the one who decides says, if there is one.
     fn refused(&self, folder: &Folder, delivery: &Received, wants_reply: bool) -> Result<Option<Refusal>> {
-        let Some(program) = &self.program else { return Ok(wants_reply.then_some(Refusal::Declined)) };
+        let Some(decider) = &self.decider else { return Ok(wants_reply.then_some(Refusal::Declined)) };
         let reply = folder.path().join(REPLY);
         if wants_reply {
             fs::create_dir(&reply)?;
         }
         let name = delivery.message_id().map(|id| self.directory.join(name_of(id.as_str())));
-        let said = program.run(folder.path(), name.as_deref(), wants_reply.then_some(&*reply))?;
-        info!(%said, "asked the program");
+        let said = decider.ask(folder.path(), name.as_deref(), wants_reply.then_some(&*reply))?;
+        info!(%said, "asked about the delivery");
         match said {
             Said::Yes => {}
             Said::No => return Ok(Some(Refusal::Declined)),
@@ -123,7 +123,7 @@ impl Shelf {
         }
         if wants_reply {
             if files(&reply)?.is_empty() {
-                error!("the program left no reply");
+                error!("there is no reply");
                 return Ok(Some(Refusal::Failed));
             }
             for file in files(&reply)? {
@@ -134,7 +134,7 @@ impl Shelf {
         Ok(None)
     }
 
-    /// The reply from the files that the program left.
+    /// The reply from the files that the program or application left.
     fn reply(&self, folder: &Path, delivery: &Received) -> Result<Reply> {
         let sender = delivery.originator().context("there is no certificate to seal the reply for")?;
         let mut container = NewContainer::new();
@@ -197,7 +197,7 @@ fn name(folder: &Path) -> String {
 }
 
 /// The files of a folder, by name; neither links nor folders.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
