@@ -20,6 +20,7 @@ use rohrpost_pipeline::open::open;
 use rohrpost_pipeline::read::read;
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pipeline::verify::{Signer, Verified, verify};
+use rohrpost_pki::revocation::RevocationChecker;
 use rohrpost_pki::{Anchors, Certificate, Inspector, KeyEntry, pem, pkcs12};
 use rohrpost_store::{SqliteOptions, SqliteStore, Stats, Store};
 use tempfile::TempDir;
@@ -34,6 +35,8 @@ pub struct Setup {
     pub intermediates: Vec<Certificate>,
     pub policy: Policy,
     pub settings: Settings,
+    /// Asks about revocation, if anybody is to.
+    pub revocation: Option<RevocationChecker>,
     /// Bytes of an opened message at most.
     pub message_bytes: u64,
     /// Who takes messages to passive recipients.
@@ -59,6 +62,7 @@ impl Default for Setup {
                 .collect(),
             policy: Policy::standard(),
             settings: Settings::default(),
+            revocation: None,
             message_bytes: u64::MAX,
             courier: None,
         }
@@ -84,14 +88,17 @@ impl Setup {
         let signer = LogSigner::new("rohrpost.test", SigningKey::from_seed(&LOG_SEED)).unwrap();
         let store = Arc::new(SqliteStore::open(directory.path(), signer, SqliteOptions::default()).unwrap());
         let ids = Arc::new(IssuedIds::default());
+        let inspector = Inspector::new(self.anchors, self.policy.clone()).with_intermediates(self.intermediates);
+        let inspector = match self.revocation {
+            Some(checker) => inspector.with_revocation(checker),
+            None => inspector,
+        };
         let intermediary = Intermediary::new(
             Parts {
                 keys: self.keys,
                 message_ids: Arc::clone(&ids) as Arc<dyn MessageIdAuthority>,
                 store: wrap(Arc::clone(&store)),
-                inspector: Arc::new(
-                    Inspector::new(self.anchors, self.policy.clone()).with_intermediates(self.intermediates),
-                ),
+                inspector: Arc::new(inspector),
                 policy: Arc::new(self.policy),
                 spools: SpoolDir::new(store.incoming()).with_limit(self.message_bytes),
                 courier: self.courier,
