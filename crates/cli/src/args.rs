@@ -134,6 +134,15 @@ pub(crate) struct SendArgs {
     /// Cipher certificate of the addressee: the mailbox (PEM or DER).
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
+    /// Have it forwarded to the passive recipient that listens here, instead of storing it in a mailbox.
+    #[arg(long, value_name = "URL")]
+    pub(crate) forward: Option<String>,
+    /// Have it forwarded to the passive recipient that listens here, and keep what that replies.
+    #[arg(long, value_name = "URL", requires = "reply", conflicts_with = "forward")]
+    pub(crate) mediate: Option<String>,
+    /// Folder for the reply.
+    #[arg(long, value_name = "DIR", requires = "mediate")]
+    pub(crate) reply: Option<PathBuf>,
     /// Subject, readable for the intermediary.
     #[arg(long)]
     pub(crate) subject: Option<String>,

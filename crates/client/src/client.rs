@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::dialog::{Cards, Dialog};
 use crate::error::{Error, PeerError};
 use crate::exchange::{Course, Party, Repeat};
-use crate::shipment::{Built, Shipment};
+use crate::shipment::{Built, Shipment, Way};
 use crate::transport::{Moved, OnProgress};
 
 /// One party's connection to one intermediary. Cheap to clone, for use from many tasks at once.
@@ -24,12 +24,12 @@ pub struct Client {
     pub(crate) on_progress: Option<OnProgress>,
 }
 
-/// A delivery that lies in the mailbox of its addressee.
+/// A delivery that the intermediary took: it lies in the mailbox of its addressee, or went to a passive recipient.
 #[derive(Debug, Clone)]
 pub struct Stored {
     /// Its id.
     pub message_id: MessageId,
-    /// Its process card as far as it had come.
+    /// Its process card as far as it had come. That of a forwarded delivery has a reception once the recipient took it.
     pub card: Option<ProcessCardBundle>,
     /// What the intermediary said, warnings included.
     pub feedback: Feedback,
@@ -71,18 +71,28 @@ impl Client {
     /// [`Error::OutcomeUnknown`] with the message id if all tries ended without a certain outcome; otherwise the delivery
     /// is not stored.
     pub async fn store(&self, shipment: Shipment) -> Result<Stored, Error> {
-        self.store_in(&mut Course::default(), shipment).await
+        self.deliver(&mut Course::default(), shipment, Way::Mailbox).await
     }
 
-    /// Stores a delivery on its own or as the next order of an explicit dialog.
-    pub(crate) async fn store_in(&self, course: &mut Course, shipment: Shipment) -> Result<Stored, Error> {
+    /// Has a delivery forwarded to the passive recipient that listens at `receiver`; once, however often it has to be sent. As
+    /// [`store`](Self::store), but the intermediary answers after the recipient did, or could not be reached: if it is refused, the
+    /// feedback says which. An intermediary that tries again later answers with a process card without reception.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub async fn forward(&self, receiver: &str, shipment: Shipment) -> Result<Stored, Error> {
+        self.deliver(&mut Course::default(), shipment, Way::Forward(receiver.to_owned())).await
+    }
+
+    /// Hands a delivery to the intermediary, on its own or as the next order of an explicit dialog.
+    pub(crate) async fn deliver(&self, course: &mut Course, shipment: Shipment, way: Way) -> Result<Stored, Error> {
         let message_id = match &shipment.message_id {
             Some(id) => id.clone(),
             None => self.message_id().await?,
         };
         let subject = shipment.subject.clone();
         let party = Arc::clone(&self.party);
-        let built = blocking(move || shipment.build(&party)).await?;
+        let built = blocking(move || shipment.build(&party, way)).await?;
         let in_doubt = |source| Error::OutcomeUnknown { message_id: message_id.clone(), source: Box::new(source) };
         match self.send(course, built, message_id.clone()).await {
             Ok((card, feedback)) => Ok(Stored { message_id, card, feedback, repeated: false }),
@@ -123,11 +133,12 @@ impl Client {
         built: Built,
         id: MessageId,
     ) -> Result<(Option<ProcessCardBundle>, Feedback), Error> {
+        let (order, on_progress) = (built.order(), self.on_progress.as_ref());
         let compose = move |party: &Party, control| built.compose(party, control, id);
-        let (order, on_progress) = (MessageType::StoreDelivery, self.on_progress.as_ref());
         let answered = self.party.order(course, order, Repeat::IfLost, on_progress, compose).await?;
         match answered.response {
             Response::StoreDelivery(answer) => Ok((answer.card, answer.feedback)),
+            Response::ForwardDelivery(answer) => Ok((answer.card, answer.feedback)),
             _ => unreachable!("a dialog takes no answer of another type"),
         }
     }

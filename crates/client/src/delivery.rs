@@ -6,7 +6,7 @@ use rohrpost_osci::envelope::Envelope;
 use rohrpost_osci::feedback::{Code, Feedback};
 use rohrpost_osci::header::{CertificateRole, CertificateUse, CustomBlock, NonIntermediaryCertificates};
 use rohrpost_osci::ids::MessageId;
-use rohrpost_osci::message::ResponseToFetchDelivery;
+use rohrpost_osci::message::ResponseHeader;
 use rohrpost_pipeline::keyring::CipherPair;
 use rohrpost_pipeline::open::Opened;
 use rohrpost_pki::Certificate;
@@ -38,10 +38,17 @@ pub struct Delivery {
     party: Arc<Party>,
 }
 
+/// What an answer says beside the content that it hands out.
+pub(crate) struct Handed {
+    pub(crate) header: ResponseHeader,
+    pub(crate) feedback: Feedback,
+    pub(crate) card: Option<ProcessCardBundle>,
+}
+
 impl Delivery {
     pub(crate) fn received(
         party: &Arc<Party>,
-        answer: ResponseToFetchDelivery,
+        answer: Handed,
         opened: &Opened,
         envelope: &Envelope,
         intermediary: Option<Certificate>,

@@ -1,17 +1,21 @@
 use std::fmt;
+use std::sync::Arc;
 
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::feedback::{Code, Feedback};
-use rohrpost_osci::message::{ExitDialog, FetchDelivery, FetchProcessCard, InitDialog, Response};
+use rohrpost_osci::message::{
+    ExitDialog, FetchDelivery, FetchProcessCard, InitDialog, Response, ResponseToMediateDelivery,
+};
 use rohrpost_osci::ns::MessageType;
 use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 
+use crate::blocking::blocking;
 use crate::client::{Client, Stored, message_id};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Handed};
 use crate::error::Error;
 use crate::exchange::{Answered, Course, Party, Repeat};
-use crate::shipment::Shipment;
+use crate::shipment::{Shipment, Way};
 
 /// An explicit dialog: the mailbox is open.
 ///
@@ -24,6 +28,16 @@ use crate::shipment::Shipment;
 pub struct Dialog {
     client: Client,
     course: Course,
+}
+
+/// A delivery that a passive recipient took and replied to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Mediated {
+    /// Its process card, with its reception.
+    pub card: Option<ProcessCardBundle>,
+    /// The recipient's reply.
+    pub reply: Delivery,
 }
 
 /// Process cards, the oldest first.
@@ -61,6 +75,7 @@ impl Dialog {
         let party = &self.client.party;
         match party.order(&mut self.course, order, Repeat::IfUntouched, on_progress, compose).await {
             Ok(Answered { response: Response::FetchDelivery(answer), opened, envelope, signer }) => {
+                let answer = Handed { header: answer.header, feedback: answer.feedback, card: answer.card };
                 let delivery = Delivery::received(party, answer, &opened, &envelope, signer);
                 delivery.map(Some).map_err(|error| {
                     self.course.dialog.give_up();
@@ -101,7 +116,36 @@ impl Dialog {
     /// # Errors
     /// Those of [`Client::store`]. If the intermediary no longer knows the dialog, the delivery is not stored.
     pub async fn store(&mut self, shipment: Shipment) -> Result<Stored, Error> {
-        self.client.store_in(&mut self.course, shipment).await
+        self.client.deliver(&mut self.course, shipment, Way::Mailbox).await
+    }
+
+    /// Hands a delivery to the passive recipient that listens at `receiver` and waits for its reply, which the next request
+    /// acknowledges. Acknowledges the delivery fetched before.
+    ///
+    /// If the reply gets lost on its last part of the way, it lies in our own mailbox and can be fetched.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Refused`] says with which code the recipient refused or failed.
+    pub async fn mediate(&mut self, receiver: &str, shipment: Shipment) -> Result<Mediated, Error> {
+        let id = match &shipment.message_id {
+            Some(id) => id.clone(),
+            None => self.client.message_id().await?,
+        };
+        let (party, way) = (Arc::clone(&self.client.party), Way::Mediate(receiver.to_owned()));
+        let built = blocking(move || shipment.build(&party, way)).await?;
+        let compose = move |party: &Party, control| built.compose(party, control, id);
+        let (order, on_progress) = (MessageType::MediateDelivery, self.client.on_progress.as_ref());
+        let party = &self.client.party;
+        match party.order(&mut self.course, order, Repeat::IfUntouched, on_progress, compose).await? {
+            Answered { response: Response::MediateDelivery(answer), opened, envelope, signer } => {
+                let ResponseToMediateDelivery { header, feedback, request_card, reply_card } = *answer;
+                let answer = Handed { header, feedback, card: reply_card };
+                let reply = Delivery::received(party, answer, &opened, &envelope, signer);
+                let reply = reply.inspect_err(|_| self.course.dialog.give_up())?;
+                Ok(Mediated { card: request_card, reply })
+            }
+            _ => unreachable!("a dialog takes no answer of another type"),
+        }
     }
 
     /// Acknowledges what was fetched, and goes on. (Sends the smallest order there is: it asks for a message id and throws it

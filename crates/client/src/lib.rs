@@ -92,6 +92,6 @@ pub use clock::Clock;
 pub use config::{Config, Limits, Retries};
 pub use contents::{ContentReader, ContentSignature, Contents, Enclosed, stream};
 pub use delivery::Delivery;
-pub use dialog::{Cards, Dialog};
+pub use dialog::{Cards, Dialog, Mediated};
 pub use error::{Error, PeerError, ReceivedFault, Refusal, Unusable};
 pub use shipment::{Bytes, MadeContent, NewAttachment, NewContainer, Shipment};

@@ -1,40 +1,95 @@
-//! `rohrpost send`: stores a delivery at an intermediary.
+//! `rohrpost send`: stores a delivery at an intermediary, or has it forwarded to a passive recipient.
 
 use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use rohrpost_client::{Bytes, NewAttachment, NewContainer, Shipment};
+use rohrpost_client::{Bytes, Client, NewAttachment, NewContainer, Shipment};
+use rohrpost_osci::feedback::Feedback;
 use rohrpost_osci::ids::MessageId;
+use rohrpost_pki::Verdict;
 use serde_json::json;
 
+use super::kept::Kept;
 use super::party;
 use crate::args::SendArgs;
 use crate::config::keys;
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
 
-/// Builds the delivery, stores it and prints what became of it.
+/// Builds the delivery, hands it to the intermediary and prints what became of it.
 pub(crate) fn run(args: &SendArgs, output: Output) -> Result<()> {
     let client = party::with_progress(&party::client(&args.party)?, output, "sending");
     let shipment = shipment(args)?;
-    let stored = party::runtime()?.block_on(client.store(shipment)).map_err(party::failure)?;
+    if let (Some(receiver), Some(folder)) = (&args.mediate, &args.reply) {
+        return mediate(&client, receiver, shipment, folder, output);
+    }
+    let stored = party::runtime()?.block_on(async {
+        match &args.forward {
+            Some(receiver) => client.forward(receiver, shipment).await,
+            None => client.store(shipment).await,
+        }
+    });
+    let stored = stored.map_err(party::failure)?;
+    let is_received = stored.card.as_ref().is_some_and(|card| card.card.reception.is_some());
     let report = json!({
         "message_id": stored.message_id.as_str(),
         "repeated": stored.repeated,
+        "received": is_received,
         "feedback": party::feedback_json(&stored.feedback),
         "card": stored.card.as_ref().map(party::card_json),
     });
     output.result(&report, || {
-        let mut text = format!("stored as {}\n", stored.message_id);
+        let mut text = match (&args.forward, is_received) {
+            (None, _) => format!("stored as {}\n", stored.message_id),
+            (Some(_), true) => format!("received by its recipient as {}\n", stored.message_id),
+            (Some(_), false) => {
+                format!("kept as {}: not received yet by its recipient, see its process card\n", stored.message_id)
+            }
+        };
         if stored.repeated {
-            text.push_str("an earlier try had stored it; its answer had been lost\n");
+            text.push_str("an earlier try had handed it in; its answer had been lost\n");
         }
-        for entry in stored.feedback.entries() {
-            text.push_str(&format!("{} {}\n", entry.code, party::plain(entry.text.as_deref().unwrap_or_default())));
-        }
-        text
+        text + &feedback(&stored.feedback)
     })
+}
+
+/// Sends a delivery and keeps the reply, before it is acknowledged.
+fn mediate(client: &Client, receiver: &str, shipment: Shipment, folder: &Path, output: Output) -> Result<()> {
+    let target = folder.to_owned();
+    let (mediated, kept) = party::runtime()?.block_on(async {
+        let mut dialog = client.open_dialog().await.map_err(party::failure)?;
+        let mediated = dialog.mediate(receiver, shipment).await.map_err(party::failure)?;
+        let contents = mediated.reply.open(&[]).await.map_err(party::failure)?;
+        let (mediated, kept) = tokio::task::spawn_blocking(move || {
+            let kept = Kept::write(target, &mediated.reply, &contents);
+            (mediated, kept)
+        })
+        .await?;
+        let kept = kept?;
+        dialog.exit().await.map_err(party::failure)?;
+        anyhow::Ok((mediated, kept))
+    })?;
+    let report = json!({
+        "card": mediated.card.as_ref().map(party::card_json),
+        "feedback": party::feedback_json(&mediated.reply.feedback),
+        "reply": kept.json,
+    });
+    if kept.verdict == Some(Verdict::Invalid) {
+        return Err(Failure::new(Kind::Untrue, "a signature over the reply's content does not hold")
+            .cause("the content was changed after it was signed, or the signer's certificate is no good")
+            .remedy("do not rely on it; ask the recipient. It was kept all the same")
+            .report(report)
+            .into());
+    }
+    output.result(&report, || kept.text.clone() + &feedback(&mediated.reply.feedback))
+}
+
+fn feedback(feedback: &Feedback) -> String {
+    let entries = feedback.entries().iter();
+    entries
+        .map(|entry| format!("{} {}\n", entry.code, party::plain(entry.text.as_deref().unwrap_or_default())))
+        .collect()
 }
 
 fn shipment(args: &SendArgs) -> Result<Shipment> {

@@ -4,9 +4,12 @@ use rohrpost_crypto::{DigestAlgorithm, PublicKey, Random};
 use rohrpost_osci::compose::{OutDelivery, Outgoing};
 use rohrpost_osci::content::{self, Author, ContainerBuilder, PackageBuilder, ReaderKey, SealedContainer, Sealing};
 use rohrpost_osci::dialog::ControlBlock;
-use rohrpost_osci::header::{BlockError, CertificateEntry, CertificateRole, CertificateUse, CustomBlock};
+use rohrpost_osci::header::{
+    BlockError, CertificateEntry, CertificateRole, CertificateUse, CustomBlock, TimestampQuality,
+};
 use rohrpost_osci::ids::MessageId;
-use rohrpost_osci::message::StoreDelivery;
+use rohrpost_osci::message::{ForwardDelivery, MediateCard, MediateDelivery, StoreDelivery};
+use rohrpost_osci::ns::MessageType;
 use rohrpost_pipeline::keyring::SignaturePair;
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::Certificate;
@@ -18,10 +21,23 @@ use crate::spools::SpoolBlobs;
 
 /// A delivery whose content is signed and sealed; only the header is missing.
 pub(crate) struct Built {
-    order: StoreDelivery,
+    way: Way,
+    creation: TimestampQuality,
+    reception: TimestampQuality,
+    subject: Option<String>,
     certificates: Vec<CertificateEntry>,
     custom: Vec<CustomBlock>,
     delivery: OutDelivery,
+}
+
+/// Which way a delivery goes.
+pub(crate) enum Way {
+    /// Into the mailbox of the addressee.
+    Mailbox,
+    /// To a passive recipient that listens here.
+    Forward(String),
+    /// To a passive recipient that listens here, who replies.
+    Mediate(String),
 }
 
 /// Signed and sealed content, and the certificates it refers to: for the body and the header of a message.
@@ -62,29 +78,46 @@ impl MadeContent {
 
 impl Shipment {
     /// Signs and seals the content.
-    pub(crate) fn build(self, party: &Party) -> Result<Built, Error> {
+    pub(crate) fn build(self, party: &Party, way: Way) -> Result<Built, Error> {
         may_encrypt_for(&self.addressee)?;
         let config = &party.config;
         let people = people(party, &self.addressee);
         let MadeContent { certificates, delivery } =
             MadeContent::make(self.containers, people, &config.spools, &*config.random)?;
-        let order = StoreDelivery {
-            header: Default::default(),
-            creation: self.creation,
-            reception: self.reception,
-            message_id: None,
-            subject: self.subject,
-        };
-        Ok(Built { order, certificates, custom: self.custom, delivery })
+        let (creation, reception, subject) = (self.creation, self.reception, self.subject);
+        Ok(Built { way, creation, reception, subject, certificates, custom: self.custom, delivery })
     }
 }
 
 impl Built {
+    /// What it becomes.
+    pub(crate) fn order(&self) -> MessageType {
+        match self.way {
+            Way::Mailbox => MessageType::StoreDelivery,
+            Way::Forward(_) => MessageType::ForwardDelivery,
+            Way::Mediate(_) => MessageType::MediateDelivery,
+        }
+    }
+
     /// The complete order.
     pub(crate) fn compose(self, party: &Party, control: ControlBlock, id: MessageId) -> Result<Outgoing, BlockError> {
         let mut header = party.header(control, self.certificates)?;
         header.custom = self.custom;
-        StoreDelivery { header, message_id: Some(id), ..self.order }.compose(self.delivery)
+        let Self { way, creation, reception, subject, delivery, .. } = self;
+        match way {
+            Way::Mailbox => {
+                let message_id = Some(id);
+                StoreDelivery { header, creation, reception, message_id, subject }.compose(delivery)
+            }
+            Way::Forward(receiver) => {
+                let message_id = Some(id);
+                ForwardDelivery { header, creation, reception, receiver, message_id, subject }.compose(delivery)
+            }
+            Way::Mediate(receiver) => {
+                let card = Some(MediateCard { message_id: id, subject, creation, reception });
+                MediateDelivery { header, receiver, card }.compose(delivery)
+            }
+        }
     }
 }
 

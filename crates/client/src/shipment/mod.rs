@@ -13,8 +13,8 @@ use rohrpost_pipeline::keyring::SignaturePair;
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_pki::Certificate;
 
-pub(crate) use build::Built;
 pub use build::MadeContent;
+pub(crate) use build::{Built, Way};
 
 /// A delivery to be stored: for whom, about what, with which content.
 #[derive(Clone)]
