@@ -310,6 +310,13 @@ impl Parcel {
         Shipment::to(to.clone()).with_subject(self.subject()).with_container(container)
     }
 
+    /// Whether these files are its parts, in any order.
+    pub fn is_in_files(self, files: &[Vec<u8>]) -> bool {
+        let parts = [Some(self.data_bytes()), self.attachment_bytes()];
+        let is_there = |part: Noise| files.iter().any(|file| part.is_in(file.as_slice()).unwrap_or(false));
+        files.len() == parts.iter().flatten().count() && parts.into_iter().flatten().all(is_there)
+    }
+
     /// Whether what was fetched is this.
     ///
     /// # Panics

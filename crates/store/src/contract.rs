@@ -72,6 +72,12 @@ pub trait Store: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<Option<OutboundDelivery>, StorageError>;
 
+    /// Lets a leased delivery rest until `until`: nobody tried it. No entry in the log.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError>;
+
     /// Notes that an attempt failed, with the feedback code that says why, and that nobody tries again before `until`. Whether it was
     /// still on its way.
     ///

@@ -32,6 +32,8 @@ pub struct OutboundDelivery {
     pub deadline: OffsetDateTime,
     /// Attempts that failed so far.
     pub attempts: u32,
+    /// The feedback code of the last of them.
+    pub failure: Option<u16>,
 }
 
 /// How the way of a delivery to a passive recipient ended.

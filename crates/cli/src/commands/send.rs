@@ -56,6 +56,10 @@ pub(crate) fn run(args: &SendArgs, output: Output) -> Result<()> {
 
 /// Sends a delivery and keeps the reply, before it is acknowledged.
 fn mediate(client: &Client, receiver: &str, shipment: Shipment, folder: &Path, output: Output) -> Result<()> {
+    // Before anything is sent: a reply that cannot be kept would be lost.
+    std::fs::create_dir_all(folder).with_context(|| {
+        Failure::new(Kind::Configuration, format!("cannot create {}", folder.display())).remedy("check path and rights")
+    })?;
     let target = folder.to_owned();
     let (mediated, kept) = party::runtime()?.block_on(async {
         let mut dialog = client.open_dialog().await.map_err(party::failure)?;

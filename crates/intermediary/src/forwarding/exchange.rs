@@ -66,6 +66,8 @@ pub(crate) struct Reply {
     pub(crate) custom: Vec<CustomBlock>,
     pub(crate) with_card: Option<ReplyWithCard>,
     pub(crate) judged: Vec<Judged>,
+    /// When it had arrived.
+    pub(crate) at: OffsetDateTime,
 }
 
 /// The recipient did not take it, or nobody knows.
@@ -243,7 +245,7 @@ impl Intermediary {
         }
         let (certificates, custom) = (response.header.certificates, response.header.custom);
         let judged = judge(&certificates, &parts.inspector, at);
-        let reply = Reply { verified, certificates, custom, with_card: response.with_card, judged };
+        let reply = Reply { verified, certificates, custom, with_card: response.with_card, judged, at };
         Ok(Taken { warnings, reply: Some(reply), at })
     }
 }

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tracing::{info, warn};
 
 use super::exchange::Taken;
-use super::{Courier, Failure, Letter, Purpose, Reply};
+use super::{Courier, Failure, Letter, Purpose, Reply, Retries};
 use crate::Intermediary;
 use crate::hand_out::HandedOut;
 use crate::handle::Stop;
@@ -40,8 +40,14 @@ pub(crate) struct Replying<'a> {
 #[derive(Default)]
 pub(crate) struct Slots {
     busy: AtomicUsize,
-    /// Receivers that could not be reached, and until when nobody tries.
-    closed: Mutex<HashMap<String, OffsetDateTime>>,
+    /// Receivers that cannot be reached.
+    closed: Mutex<HashMap<String, Closed>>,
+}
+
+/// A receiver that cannot be reached: what waits for it is not tried one by one.
+struct Closed {
+    failures: u32,
+    until: OffsetDateTime,
 }
 
 /// One of the orders that may wait for recipients at a time.
@@ -64,15 +70,20 @@ impl Slots {
     }
 
     fn closed_until(&self, receiver: &str) -> Option<OffsetDateTime> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner).get(receiver).copied()
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner).get(receiver).map(|closed| closed.until)
     }
 
-    fn close(&self, receiver: &str, until: OffsetDateTime) {
-        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        if closed.len() >= MOST_CLOSED {
-            closed.clear();
+    /// It could not be reached at `at`. Failures of attempts that began before it was closed count as one.
+    fn close(&self, receiver: &str, at: OffsetDateTime, retries: &Retries, chance: u32) {
+        let mut all = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_CLOSED {
+            all.clear();
         }
-        closed.insert(receiver.to_owned(), until);
+        let closed = all.entry(receiver.to_owned()).or_insert(Closed { failures: 0, until: at });
+        if closed.until <= at {
+            closed.failures = closed.failures.saturating_add(1);
+            closed.until = at + retries.pause(closed.failures, chance);
+        }
     }
 
     fn open(&self, receiver: &str) {
@@ -97,7 +108,7 @@ impl Intermediary {
         let Some(outbound) = self.parts.store.lease_outbound(now, until)? else { return Ok(false) };
         let id = outbound.delivery.card.message_id.clone();
         match self.resume(outbound, now) {
-            Ok(_) => Ok(true),
+            Ok(()) => Ok(true),
             Err(stop) => {
                 warn!(message_id = %id, cause = %stop.cause(), "what came of a delivery to a recipient could not be noted");
                 Ok(true)
@@ -106,39 +117,32 @@ impl Intermediary {
     }
 
     /// A delivery that was left on its way: by an attempt that failed or by a process that ended.
-    fn resume(&self, outbound: OutboundDelivery, now: OffsetDateTime) -> Result<Attempt, Stop> {
+    fn resume(&self, outbound: OutboundDelivery, now: OffsetDateTime) -> Result<(), Stop> {
         let id = outbound.delivery.card.message_id.clone();
-        let was_sent = outbound.delivery.card.forwarded.is_some();
-        let failure = |code, reason: &str| Failure { code, may_pass: false, reason: reason.to_owned(), at: now };
-        let unknown_end = match was_sent {
-            true => Code::ForwardingFailedAfterRecipient,
-            false => Code::ForwardingFailedBeforeRecipient,
+        // Without a failure that is known, it may have been interrupted at any point after its card got the stamp.
+        let code = match (outbound.failure.and_then(|code| Code::try_from(code).ok()), outbound.delivery.card.forwarded)
+        {
+            (Some(code), _) => code,
+            (None, Some(_)) => Code::ForwardingFailedAfterRecipient,
+            (None, None) => Code::ForwardingFailedBeforeRecipient,
         };
-        // Its sender waited for the end, and was left without one.
+        let give_up = |reason: &str| {
+            let failure = Failure { code, may_pass: false, reason: reason.to_owned(), at: now };
+            self.settle(&id, &Way::of(&outbound), failure).map(drop)
+        };
         if outbound.deadline <= outbound.delivery.card.created {
-            return self.settle_failure(
-                &id,
-                &outbound,
-                failure(unknown_end, "it was interrupted and is not to be repeated"),
-            );
+            return give_up("its sender waited for the end and was left without one");
         }
         let Some(courier) = self.parts.courier.clone().filter(|courier| courier.knows(&outbound.receiver)) else {
-            return self.settle_failure(
-                &id,
-                &outbound,
-                failure(unknown_end, "nothing may be sent to its receiver any more"),
-            );
+            return give_up("nothing may be sent to its receiver any more");
         };
-        if self.slots.closed_until(&outbound.receiver).is_some_and(|until| now < until) {
-            let failure = Failure {
-                code: Code::ForwardingFailedBeforeRecipient,
-                may_pass: true,
-                reason: "its receiver could not be reached a moment ago".to_owned(),
-                at: now,
+        if let Some(until) = self.slots.closed_until(&outbound.receiver).filter(|until| now < *until) {
+            return match until <= outbound.deadline {
+                true => self.parts.store.defer_outbound(&id, until).map_err(Stop::internal),
+                false => give_up("its receiver cannot be reached"),
             };
-            return self.settle_failure(&id, &outbound, failure);
         }
-        self.attempt(&*courier, outbound, None, now)
+        self.attempt(&*courier, outbound, None, now).map(drop)
     }
 
     /// Hands a delivery over and notes what came of it.
@@ -150,7 +154,8 @@ impl Intermediary {
         now: OffsetDateTime,
     ) -> Result<Attempt, Stop> {
         let id = outbound.delivery.card.message_id.clone();
-        let OutboundDelivery { delivery, receiver, languages, deadline, attempts, .. } = outbound;
+        let way = Way::of(&outbound);
+        let OutboundDelivery { delivery, languages, .. } = outbound;
         let handed_out = HandedOut::new(delivery, now)?;
         let languages = languages.map(|tags| DesiredLanguages::new(tags.split(' ')));
         let purpose = match &replying {
@@ -167,7 +172,6 @@ impl Intermediary {
             purpose,
         };
         let forwarded = || self.parts.store.mark_forwarded(&id, now).map(drop).map_err(Stop::internal);
-        let way = Way { receiver, deadline, attempts };
         match self.hand_over(courier, &way.receiver, letter, now, forwarded)? {
             Ok(Taken { warnings, reply, at }) => {
                 if let (Some(reply), Some(replying)) = (reply, replying) {
@@ -182,30 +186,20 @@ impl Intermediary {
         }
     }
 
-    fn settle_failure(&self, id: &MessageId, outbound: &OutboundDelivery, failure: Failure) -> Result<Attempt, Stop> {
-        let OutboundDelivery { receiver, deadline, attempts, .. } = outbound;
-        self.settle(id, &Way { receiver: receiver.clone(), deadline: *deadline, attempts: *attempts }, failure)
-    }
-
     fn settle(&self, id: &MessageId, way: &Way, failure: Failure) -> Result<Attempt, Stop> {
         let Failure { code, may_pass, reason, at } = failure;
-        let pause = self
-            .settings
-            .forwarding
-            .retries
-            .filter(|_| may_pass)
-            .map(|retries| retries.pause(way.attempts.saturating_add(1), u32::from_le_bytes(self.random())));
+        let chance = u32::from_le_bytes(self.random());
+        let retries = self.settings.forwarding.retries.filter(|_| may_pass);
+        if let Some(retries) = retries.as_ref().filter(|_| code == Code::ForwardingFailedBeforeRecipient) {
+            self.slots.close(&way.receiver, at, retries, chance);
+        }
+        let pause = retries.map(|retries| retries.pause(way.attempts.saturating_add(1), chance));
         let next = pause.map(|pause| at + pause).filter(|next| *next <= way.deadline);
         let Some(next) = next else {
             warn!(message_id = %id, code = %code, attempts = way.attempts + 1, reason, "undeliverable to its passive recipient");
             let card = self.finish(id, OutboundEnd::Undeliverable { code: code.number() }, at)?;
             return Ok(Attempt { card, codes: vec![code] });
         };
-        if code == Code::ForwardingFailedBeforeRecipient
-            && self.slots.closed_until(&way.receiver).is_none_or(|until| until <= at)
-        {
-            self.slots.close(&way.receiver, next);
-        }
         warn!(message_id = %id, code = %code, attempts = way.attempts + 1, reason, %next, "not delivered yet to its passive recipient");
         if !planted("failed-attempt-not-noted") {
             self.parts.store.postpone_outbound(id, next, code.number(), at).map_err(Stop::internal)?;
@@ -225,6 +219,13 @@ struct Way {
     receiver: String,
     deadline: OffsetDateTime,
     attempts: u32,
+}
+
+impl Way {
+    fn of(outbound: &OutboundDelivery) -> Self {
+        let OutboundDelivery { receiver, deadline, attempts, .. } = outbound;
+        Self { receiver: receiver.clone(), deadline: *deadline, attempts: *attempts }
+    }
 }
 
 fn gone(id: &MessageId) -> Stop {

@@ -104,7 +104,7 @@ fn keep_reply(
         order: "responseToProcessDelivery",
         warnings: &[],
         correlation: &order.context.correlation_id,
-        now: order.context.now,
+        now: reply.at,
     };
     if taking.take()?.is_err() {
         return Ok(Err(Code::ForwardingFailedAfterRecipient));

@@ -95,6 +95,11 @@ impl Store for Failing {
         self.store.lease_outbound(now, until)
     }
 
+    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError> {
+        self.check()?;
+        self.store.defer_outbound(message_id, until)
+    }
+
     fn postpone_outbound(
         &self,
         message_id: &MessageId,

@@ -213,6 +213,10 @@ impl Store for SqliteStore {
         outbox::lease(&self.writer, &self.reader.pool, &self.bodies, now, until)
     }
 
+    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError> {
+        outbox::defer(&self.writer, message_id, until)
+    }
+
     fn postpone_outbound(
         &self,
         message_id: &MessageId,

@@ -74,6 +74,14 @@ pub(super) fn lease(
     pool.read(|connection| open(connection, bodies, seq))
 }
 
+pub(super) fn defer(writer: &Writer, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError> {
+    let message_id = message_id.clone();
+    writer.change(move |batch| match on_its_way(batch.connection, &message_id)? {
+        Some(row) => set_due(batch.connection, row.seq, stamp::to_millis(until), 0),
+        None => Ok(()),
+    })
+}
+
 pub(super) fn postpone(
     writer: &Writer,
     message_id: &MessageId,
@@ -85,6 +93,11 @@ pub(super) fn postpone(
     writer.change(move |batch| {
         let Some(row) = on_its_way(batch.connection, &message_id)? else { return Ok(false) };
         set_due(batch.connection, row.seq, stamp::to_millis(until), 1)?;
+        batch
+            .connection
+            .prepare_cached("UPDATE outbox SET failure = ?2 WHERE seq = ?1")
+            .and_then(|mut update| update.execute(params![row.seq, code]))
+            .map_err(failed("note why an attempt failed"))?;
         let mut leaf = leaf_about(&row.card, Event::Postponed, at.max(row.card.modified));
         leaf.feedback = vec![code];
         batch.append(&leaf)?;
@@ -166,15 +179,17 @@ fn set_due(connection: &Connection, seq: i64, due: i64, failed_attempts: i64) ->
 }
 
 fn open(connection: &Connection, bodies: &Bodies, seq: i64) -> Result<Option<OutboundDelivery>, StorageError> {
-    type Columns = (i64, u32, String, Option<String>);
+    type Columns = (i64, u32, Option<u16>, String, Option<String>);
     let found: Option<Columns> = connection
-        .prepare_cached("SELECT deadline, attempts, receiver, languages FROM outbox WHERE seq = ?1")
+        .prepare_cached("SELECT deadline, attempts, failure, receiver, languages FROM outbox WHERE seq = ?1")
         .and_then(|mut select| {
-            select.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).optional()
+            select
+                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+                .optional()
         })
         .map_err(failed("read what is on its way"))?;
-    let Some((deadline, attempts, receiver, languages)) = found else { return Ok(None) };
+    let Some((deadline, attempts, failure, receiver, languages)) = found else { return Ok(None) };
     let delivery = fetch::open(connection, bodies, seq, false)?;
     let deadline = stamp::from_millis(deadline);
-    Ok(delivery.map(|delivery| OutboundDelivery { delivery, receiver, languages, deadline, attempts }))
+    Ok(delivery.map(|delivery| OutboundDelivery { delivery, receiver, languages, deadline, attempts, failure }))
 }

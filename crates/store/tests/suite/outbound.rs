@@ -99,12 +99,28 @@ pub(crate) fn a_pause_after_a_failure_outlives_no_process_but_its_count_does(ope
     assert_eq!(leased(&fixture, 499), None);
     fixture.reopen();
     assert_eq!(leased(&fixture, 499).as_deref(), Some("a"));
-    assert_eq!(fixture.store().outbound(&id("a")).unwrap().unwrap().attempts, 1);
+    let found = fixture.store().outbound(&id("a")).unwrap().unwrap();
+    assert_eq!((found.attempts, found.failure), (1, Some(9809)));
     let log = fixture.log();
     assert_eq!(
         log.last().map(|leaf| (leaf.event.clone(), leaf.feedback.clone())),
         Some((Event::Postponed, vec![9809]))
     );
+}
+
+pub(crate) fn what_is_deferred_rests_and_nothing_was_tried(open: Open) {
+    let fixture = Fixture::new(open);
+    fixture.store().accept(way("a", 0)).unwrap();
+    assert_eq!(leased(&fixture, 60).as_deref(), Some("a"));
+    let before = fixture.log().len();
+    fixture.store().defer_outbound(&id("a"), at(200)).unwrap();
+    assert_eq!(leased(&fixture, 199), None);
+    assert_eq!(leased(&fixture, 200).as_deref(), Some("a"));
+    assert_eq!(fixture.store().outbound(&id("a")).unwrap().unwrap().attempts, 0);
+    assert_eq!(fixture.log().len(), before);
+    fixture.store().finish_outbound(&id("a"), OutboundEnd::Received, at(201)).unwrap();
+    fixture.store().defer_outbound(&id("a"), at(300)).unwrap();
+    assert_eq!(leased(&fixture, 300), None);
 }
 
 pub(crate) fn what_is_given_up_says_why(open: Open) {

@@ -4,6 +4,7 @@ CREATE TABLE outbox (
     due       INTEGER NOT NULL,         -- nobody tries before: end of a lease, or of a pause after a failure
     deadline  INTEGER NOT NULL,
     attempts  INTEGER NOT NULL,         -- that failed
+    failure   INTEGER,                  -- feedback code of the last of them
     receiver  TEXT    NOT NULL,
     languages TEXT
 ) STRICT;
