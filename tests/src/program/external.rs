@@ -9,14 +9,22 @@ use rohrpost_tests::root;
 use super::cargo::without_package_variables;
 use super::part::Part;
 
-/// The test that kills the real process.
+/// The tests that kill the real processes: that of mailboxes so many times, that of passive recipients a tenth as often.
 pub(crate) fn kills(kills: u64) -> Part {
     let began = Instant::now();
-    let args = ["test", "--release", "-p", "rohrpost-tests", "--test", "kill", "--", "--nocapture"];
-    let (ok, lines) = run(&args, &[("ROHRPOST_KILLS", kills.to_string())]);
-    let figures = lines.iter().find(|line| line.contains(" kills (")).cloned();
-    let failures = if ok && figures.is_some() { Vec::new() } else { vec!["see the output of the test".to_owned()] };
-    Part::new("kills", figures.unwrap_or_else(|| format!("{kills} kills")), failures, began)
+    let (mut summary, mut failures) = (Vec::new(), Vec::new());
+    for (test, variable, kills) in
+        [("kill", "ROHRPOST_KILLS", kills), ("forward", "ROHRPOST_FORWARD_KILLS", kills.div_ceil(10))]
+    {
+        let args = ["test", "--release", "-p", "rohrpost-tests", "--test", test, "--", "--nocapture"];
+        let (ok, lines) = run(&args, &[(variable, kills.to_string())]);
+        let figures = lines.into_iter().find(|line| line.contains(" kills"));
+        if !ok || figures.is_none() {
+            failures.push(format!("see the output of the test {test}"));
+        }
+        summary.push(figures.unwrap_or_else(|| format!("{test}: {kills} kills")));
+    }
+    Part::new("kills", summary.join("; "), failures, began)
 }
 
 /// The cost of a delivery among 10^7 others.
