@@ -169,6 +169,7 @@ fn a_delivery_becomes_a_folder() {
     assert_eq!(receiver.kept(), ["id-1"]);
     is_whole(&receiver.dir().join("id-1"));
     assert_eq!(receiver.file("id-1/_form ä.pdf"), "%PDF");
+    assert_eq!(fs::metadata(receiver.dir()).unwrap().permissions().mode() & 0o777, 0o700, "content in clear");
     let about: Value = serde_json::from_str(&receiver.file("id-1/delivery.json")).unwrap();
     assert_eq!((&about["message_id"], &about["wants_reply"]), (&Value::from("id-1"), &Value::from(false)));
     assert_eq!(about["card"]["subject"], "move-in notice");

@@ -23,6 +23,9 @@ use crate::commands::folder::write_data;
 use crate::commands::send;
 use crate::failure::{Failure, Kind};
 
+/// Bytes of an answer at most: 1 GiB.
+const LONGEST_REPLY: u64 = 1 << 30;
+
 /// The application, and how it is reached.
 pub(super) struct Application {
     address: Address,
@@ -56,7 +59,7 @@ impl Application {
         let (tls, clock) = (authorities.map(Tls::trusting), Clock::new(|| SystemClock.now()));
         let transport = Transport::within(reach, tls.as_ref(), timeouts, &clock)
             .with_context(|| wrong("--http-authorities cannot be used".to_owned()))?;
-        Ok(Self { address, transport, spools })
+        Ok(Self { address, transport, spools: spools.with_limit(LONGEST_REPLY) })
     }
 
     /// Posts the folder and waits for the answer. What it holds becomes the reply, if one is wanted.
@@ -86,7 +89,7 @@ impl Application {
         let mut random = [0; 16];
         SystemRandom.fill(&mut random);
         let boundary = format!("rohrpost-{:032x}", u128::from_be_bytes(random));
-        let mut form = self.spools.writer();
+        let mut form = self.spools.clone().with_limit(u64::MAX).writer();
         for file in files(folder)? {
             // Names in a folder of ours hold neither quotes nor line breaks.
             let name = file.file_name().unwrap_or_default().to_string_lossy();

@@ -15,6 +15,7 @@ use super::decider::{Decider, Said};
 use crate::commands::folder::{FILLING, Folder, name_of, sync};
 use crate::commands::{kept, party, send};
 use crate::failure::{Failure, Kind};
+use crate::secrets::private_folder;
 
 /// What is known of a delivery beside its files.
 const ABOUT: &str = "delivery.json";
@@ -39,12 +40,10 @@ impl Shelf {
             Failure::new(Kind::Configuration, format!("cannot use {}", directory.display()))
                 .remedy("check path and rights")
         };
-        fs::create_dir_all(directory).with_context(unusable)?;
+        // Content in clear is for nobody else, unless somebody made the folder who wants it so.
+        private_folder(directory).with_context(unusable)?;
         // Programs get to see the path, and may be somewhere else.
         let directory = directory.canonicalize().with_context(unusable)?;
-        if let Some(parent) = directory.parent() {
-            sync(parent).with_context(unusable)?;
-        }
         let lock = File::create(directory.join(LOCK)).with_context(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
