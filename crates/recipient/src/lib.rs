@@ -41,6 +41,45 @@
 //! }
 //! ```
 
+//!
+//! Over HTTP and HTTPS, with the limits and time-outs of the gateway:
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use rohrpost_pipeline::spool::{Spool, SpoolDir};
+//! # use rohrpost_recipient::{Context, Endpoint, Outcome as Became};
+//! use rohrpost_gateway::config::{Config, Listener};
+//! use rohrpost_gateway::{Gateway, Handler, OrderResult, Originator, Outcome, Promptness, Reply, RequestContext};
+//!
+//! struct Mounted(Endpoint);
+//!
+//! impl Handler for Mounted {
+//!     fn handle(&self, request: Spool, context: &RequestContext) -> Reply {
+//!         let context = Context { now: context.now, correlation_id: context.correlation_id.to_string() };
+//!         let handled = self.0.handle(request, &context);
+//!         let result = match handled.outcome {
+//!             Became::Taken => OrderResult::Accepted,
+//!             Became::Refused => OrderResult::Refused,
+//!             Became::Fault => OrderResult::Fault,
+//!         };
+//!         // What cannot be decrypted is answered after a time that tells nothing.
+//!         let promptness = if handled.codes == [9202] { Promptness::Even } else { Promptness::Prompt };
+//!         Reply {
+//!             body: handled.answer,
+//!             outcome: Outcome { order: handled.request, result, codes: handled.codes },
+//!             originator: handled.intermediary.map(|fingerprint| Originator::new(*fingerprint.as_bytes())),
+//!             promptness,
+//!         }
+//!     }
+//! }
+//!
+//! # async fn mount(endpoint: Endpoint) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::new(SpoolDir::new(std::env::temp_dir())).with_listener(Listener::http("127.0.0.1:4081".parse()?));
+//! let running = Gateway::new(config, Arc::new(Mounted(endpoint))).start().await?; // POST to http://127.0.0.1:4081/osci
+//! # running.shutdown().await;
+//! # Ok(()) }
+//! ```
+
 mod answer;
 mod handle;
 mod recipient;
