@@ -21,6 +21,7 @@ mod identifiers;
 mod message;
 mod mime;
 mod policy;
+mod revocation;
 mod script;
 mod signature;
 mod signed_order;
@@ -42,6 +43,7 @@ pub use identifiers::identifiers;
 pub use message::{fault, message};
 pub use mime::mime;
 pub use policy::policy;
+pub use revocation::{ocsp_response, revocation_list};
 pub use signature::signature;
 pub use signed_order::signed_order;
 pub use xml::strict_xml;
@@ -79,10 +81,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "message", run: message },
     Target { name: "mime", run: mime },
     Target { name: "non_intermediary_certificates", run: non_intermediary_certificates },
+    Target { name: "ocsp_response", run: ocsp_response },
     Target { name: "pem", run: pem },
     Target { name: "pkcs12", run: pkcs12 },
     Target { name: "policy", run: policy },
     Target { name: "process_card", run: process_card },
+    Target { name: "revocation_list", run: revocation_list },
     Target { name: "selection", run: selection },
     Target { name: "signature", run: signature },
     Target { name: "signed_order", run: signed_order },
