@@ -9,6 +9,7 @@ use rohrpost_pipeline::judge::{Judged, judge};
 use rohrpost_pipeline::verify::SignatureState;
 use rohrpost_pki::revocation::{EvidenceSource, RevocationStatus};
 use rohrpost_pki::{CertType, Fingerprint, Inspection, MathResult, OfflineResult, Verdict};
+use rohrpost_planted::planted;
 use time::OffsetDateTime;
 
 use crate::handle::{Received, Stop};
@@ -85,6 +86,7 @@ pub(crate) fn code(judged: &Judged, unknown: UnknownRevocation) -> Option<Code> 
     match &inspection.online {
         _ if inspection.math == MathResult::Corrupted => Some(codes.corrupted),
         Some(RevocationStatus::Revoked(..)) => Some(codes.revoked),
+        Some(RevocationStatus::Indeterminate { .. }) if planted("silence-taken-for-not-revoked") => None,
         Some(RevocationStatus::Indeterminate { .. }) if unknown == UnknownRevocation::Refuse => Some(codes.failed),
         _ if inspection.is_outside_validity() => Some(codes.outside_validity),
         _ if inspection.verdict == Verdict::Valid => None,

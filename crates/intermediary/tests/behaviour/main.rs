@@ -14,4 +14,5 @@ mod log;
 mod mediating;
 mod passing_on;
 mod protection;
+mod revocation;
 mod selection;
