@@ -191,7 +191,8 @@ impl Intermediary {
     fn execute(&self, received: Received, mut entrance: Entrance<'_>, context: &Context) -> Result<Handled, Stop> {
         let judged = self.judge(&received, context.now)?;
         let recipient = self.recipient(&received, &entrance, context.now)?;
-        let refusal = self.signature_refusal(&received).or(judged.refusal);
+        let admitted = || self.admission().refusal(&received.request, entrance.client().as_deref());
+        let refusal = self.signature_refusal(&received).or(judged.refusal).or_else(admitted);
         if planted("acknowledged-before-signature-check") {
             entrance.acknowledge(self.parts.store.as_ref(), context.now)?;
         }

@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+mod admission;
 mod answer;
 mod certificates;
 mod counters;
@@ -32,7 +33,7 @@ mod message_ids;
 mod orders;
 mod settings;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rohrpost_crypto::Random;
 use rohrpost_crypto::policy::Policy;
@@ -44,6 +45,7 @@ use rohrpost_pki::Inspector;
 use rohrpost_store::Store;
 use time::OffsetDateTime;
 
+pub use admission::{Admission, Mode};
 pub use counters::Counts;
 pub use forwarding::{Courier, Forwarding, Retries, Returned, Undelivered};
 pub use handle::{Context, Handled, Outcome};
@@ -81,6 +83,7 @@ pub struct Intermediary {
     dialogs: DialogRegistry,
     counters: Counters,
     slots: Slots,
+    admission: RwLock<Arc<Admission>>,
     /// The certificate we sign with, as it stands in every answer.
     own: Option<IntermediaryCertificates>,
 }
@@ -90,12 +93,29 @@ impl Intermediary {
     pub fn new(parts: Parts, settings: Settings) -> Self {
         let dialogs = DialogRegistry::new(settings.dialog_timeout, settings.max_dialogs);
         let own = answer::certificates(&parts.keys);
-        Self { parts, settings, dialogs, counters: Counters::default(), slots: Slots::default(), own }
+        Self {
+            parts,
+            settings,
+            dialogs,
+            counters: Counters::default(),
+            slots: Slots::default(),
+            admission: RwLock::default(),
+            own,
+        }
     }
 
     /// The store, for jobs beside the orders.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.parts.store
+    }
+
+    /// Serves whom `admission` says from now on. Everybody at first.
+    pub fn admit(&self, admission: Admission) {
+        *self.admission.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(admission);
+    }
+
+    pub(crate) fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.admission.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Forgets dialogs that rested too long. Call it now and then.

@@ -22,13 +22,13 @@ pub(crate) fn run(args: &ConfigArgs, output: Output) -> Result<()> {
         warn!(key, "a setting that weakens security is on");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, output));
+    let served = runtime.block_on(serve(config, args, output));
     // An attempt to reach a passive recipient may go on for minutes. It may end at any point and is made again.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config, output: Output) -> Result<()> {
+async fn serve(config: Config, args: &ConfigArgs, output: Output) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut reload = signal(SignalKind::hangup())?;
@@ -41,7 +41,7 @@ async fn serve(config: Config, output: Output) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = reload.recv() => node.reload_certificates(),
+            _ = reload.recv() => node.reload(config::admission(args)),
         }
     }
     info!("stopping; accepted orders are finished first");

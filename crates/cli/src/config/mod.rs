@@ -5,6 +5,7 @@ mod examine;
 mod forwarding;
 pub(crate) mod keys;
 mod layers;
+mod mailboxes;
 mod raw;
 mod revocation;
 
@@ -20,7 +21,7 @@ use anyhow::{Context as _, Result};
 use rohrpost_crypto::SignatureAlgorithm;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::config::{self as gateway, ClientCertificates, Listener, Tls};
-use rohrpost_intermediary::{Settings, SignatureDemand};
+use rohrpost_intermediary::{Admission, Settings, SignatureDemand};
 use rohrpost_osci::feedback::Language;
 use rohrpost_osci::ns::MessageType;
 use rohrpost_pipeline::keyring::{CipherPair, KeyRing, SignaturePair};
@@ -47,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) policy: Arc<Policy>,
     pub(crate) revocation: Option<Revocation>,
     pub(crate) settings: Settings,
+    pub(crate) admission: Admission,
     /// How messages get to passive recipients, if there are any.
     pub(crate) carriage: Option<Carriage>,
     pub(crate) message_id_lifetime: time::Duration,
@@ -66,6 +68,11 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Config> {
         Some(_) => error,
         None => error.context(Failure::new(Kind::Configuration, "the configuration cannot be used")),
     })
+}
+
+/// Only what may change while the server runs.
+pub(crate) fn admission(args: &ConfigArgs) -> Result<Admission> {
+    mailboxes::admission(&raw(args)?, &base(args))
 }
 
 /// Only the data directory: for commands that must work without the private keys.
@@ -97,6 +104,7 @@ impl Config {
             policy: Arc::new(policy(raw, base)?),
             revocation: Revocation::check(&raw.revocation)?,
             settings: settings(raw)?,
+            admission: mailboxes::admission(raw, base)?,
             carriage: forwarding::carriage(raw, base)?,
             retention: Retention {
                 received_bodies: days(raw.retention.received_bodies_days),

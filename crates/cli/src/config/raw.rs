@@ -17,6 +17,7 @@ pub(crate) struct RawConfig {
     pub(crate) trust: Trust,
     pub(crate) revocation: Revocation,
     pub(crate) orders: Orders,
+    pub(crate) mailboxes: Mailboxes,
     pub(crate) forwarding: Forwarding,
     pub(crate) retention: Retention,
     pub(crate) http: Http,
@@ -87,6 +88,16 @@ pub(crate) struct Orders {
     pub(crate) default_language: String,
     pub(crate) accept_repeated_request_object: bool,
     pub(crate) dangerous_fetch_without_encryption: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mailboxes {
+    pub(crate) mode: String,
+    pub(crate) only_registered: bool,
+    pub(crate) registered: Vec<String>,
+    pub(crate) unknown_code: u16,
+    pub(crate) blocked: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use rohrpost_crypto::SystemRandom;
 use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::{Gateway, Handler, Readiness, Running, Shutdown};
-use rohrpost_intermediary::{Courier, Intermediary, Parts, TokenAuthority};
+use rohrpost_intermediary::{Admission, Courier, Intermediary, Parts, TokenAuthority};
 use rohrpost_pipeline::gate::Gate;
 use rohrpost_pki::Inspector;
 use rohrpost_store::{Recovery, SqliteOptions, SqliteStore, Store};
@@ -38,6 +38,7 @@ pub(crate) const MESSAGE_ID_KEY: &str = "message-id.key";
 /// A running intermediary.
 pub(crate) struct Node {
     gateway: Running,
+    intermediary: Arc<Intermediary>,
     path: String,
     tls: Vec<bool>,
     jobs: JoinSet<()>,
@@ -66,6 +67,7 @@ impl Node {
             random: Arc::new(SystemRandom),
         };
         let intermediary = Arc::new(Intermediary::new(parts, config.settings));
+        intermediary.admit(config.admission);
         let path = config.gateway.path.clone();
         let tls = config.gateway.listeners.iter().map(|listener| listener.tls.is_some()).collect();
         let adapter = Arc::new(Adapter { intermediary: Arc::clone(&intermediary), gate, spools, certificates });
@@ -76,7 +78,7 @@ impl Node {
             .await
             .with_context(|| Failure::new(Kind::Configuration, "the gateway cannot start"))?;
         let jobs = jobs::start(&intermediary, config.retention, config.retention_interval);
-        Ok(Self { gateway, path, tls, jobs })
+        Ok(Self { gateway, intermediary, path, tls, jobs })
     }
 
     /// Addresses of the OSCI endpoints.
@@ -94,8 +96,17 @@ impl Node {
         self.gateway.addresses().last().map(|address| format!("http://{address}")).unwrap_or_default()
     }
 
-    /// Reads the TLS files again.
-    pub(crate) fn reload_certificates(&self) {
+    /// Reads the TLS files again, and who is served at the moment.
+    pub(crate) fn reload(&self, admission: Result<Admission>) {
+        match admission {
+            Ok(admission) => {
+                info!(mode = ?admission.mode, blocked = admission.blocked.len(), "mailboxes were read again");
+                self.intermediary.admit(admission);
+            }
+            Err(error) => {
+                error!(error = format!("{error:#}"), "mailboxes cannot be read again; the old ones stay in use")
+            }
+        }
         match self.gateway.reload_certificates() {
             Ok(()) => info!("TLS certificates were read again"),
             Err(error) => error!(%error, "TLS certificates cannot be read again; the old ones stay in use"),

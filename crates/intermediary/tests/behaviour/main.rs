@@ -6,6 +6,7 @@
 mod harness;
 
 mod acknowledgement;
+mod admission;
 mod dialogs;
 mod fetchable;
 mod forwarding;
