@@ -29,8 +29,8 @@ use crate::Intermediary;
 use crate::certificates::Judgement;
 use crate::entrance::{Entrance, no_client_certificate};
 use crate::hand_out::HandedOut;
-use crate::handle::{Handled, Outcome, Received, Stop};
-use crate::orders::{Done, HandOut, Mediated};
+use crate::handle::{Context, Handled, Outcome, Received, Stop};
+use crate::orders::{Done, HandOut, Mediated, settle};
 
 /// What we can do, announced in every answer (OSCI-Transport 1.2, FeatureDescription).
 pub(crate) const FEATURES: [Feature; 5] = [
@@ -46,27 +46,41 @@ pub(crate) struct Answering<'a> {
     /// Whom it is sealed for.
     pub(crate) recipient: Option<Recipient>,
     pub(crate) judgement: &'a Judgement,
-    pub(crate) now: OffsetDateTime,
+    pub(crate) context: &'a Context,
 }
 
-/// Builds the answer; when a delivery is handed out, notes that as soon as the answer is complete.
+/// Builds the answer; when a delivery is handed out, notes that as soon as the answer is complete. A delivery that is being taken
+/// over is durable when this returns: the answer is written and signed while the disk is asked, and thrown away if it was wrong.
 ///
 /// If there cannot be one, the dialog is as it was when the request had been checked: the client has seen no new challenge.
 pub(crate) fn answer(
     intermediary: &Intermediary,
     received: &Received,
     mut entrance: Entrance<'_>,
-    done: Done,
+    mut done: Done,
     answering: Answering<'_>,
 ) -> Result<Handled, Stop> {
     let before = entrance.dialog().filter(|_| !planted("dialog-moves-on-without-answer")).map(|dialog| dialog.clone());
-    let (now, judgement) = (answering.now, answering.judgement);
-    let built = build(intermediary, received, &mut entrance, done, answering);
-    let (answer, executed, codes) = built.inspect_err(|_| {
-        if let (Some(dialog), Some(before)) = (entrance.dialog(), before) {
-            *dialog = before;
+    let (now, judgement) = (answering.context.now, answering.judgement);
+    let accepting = done.accepting.take();
+    let turn_back = |entrance: &mut Entrance<'_>| {
+        if let (Some(dialog), Some(before)) = (entrance.dialog(), &before) {
+            dialog.clone_from(before);
         }
-    })?;
+    };
+    let mut built = build(intermediary, received, &mut entrance, done, &answering);
+    match accepting.map_or(Ok(Ok(())), settle) {
+        Ok(Ok(())) => {}
+        Ok(Err(code)) => {
+            turn_back(&mut entrance);
+            let done = Done::refused(code);
+            built = intermediary
+                .note_refusal(received, &done, answering.context)
+                .and_then(|()| build(intermediary, received, &mut entrance, done, &answering));
+        }
+        Err(stop) => built = Err(stop),
+    }
+    let (answer, executed, codes) = built.inspect_err(|_| turn_back(&mut entrance))?;
     remember(intermediary, entrance, executed, &answer, now);
     let outcome = if executed { Outcome::Executed } else { Outcome::Refused };
     let originator = judgement.originator(received);
@@ -79,8 +93,9 @@ fn build(
     received: &Received,
     entrance: &mut Entrance<'_>,
     done: Done,
-    Answering { recipient, judgement, now }: Answering<'_>,
+    Answering { recipient, judgement, context }: &Answering<'_>,
 ) -> Result<(Spool, bool, Vec<u16>), Stop> {
+    let now = context.now;
     let feedback = feedback(received, entrance, &done, judgement);
     let header = ResponseHeader {
         control: entrance.control(Challenge::from_random(intermediary.random())),

@@ -215,7 +215,7 @@ impl Intermediary {
             }
         };
         self.note_refusal(&received, &done, context)?;
-        let answering = answer::Answering { recipient, judgement: &judged, now: context.now };
+        let answering = answer::Answering { recipient, judgement: &judged, context };
         answer::answer(self, &received, entrance, done, answering)
     }
 
@@ -232,7 +232,7 @@ impl Intermediary {
     }
 
     /// An order with a message id that was refused leaves a trace for auditors.
-    fn note_refusal(&self, received: &Received, done: &orders::Done, context: &Context) -> Result<(), Stop> {
+    pub(crate) fn note_refusal(&self, received: &Received, done: &orders::Done, context: &Context) -> Result<(), Stop> {
         // What was taken over has its entries already, however it ended.
         if !delivers(&received.request) || !matches!(done.hand_out, orders::HandOut::Nothing) {
             return Ok(());

@@ -16,7 +16,8 @@ use rohrpost_osci::feedback::{Code, Severity};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::Request;
 use rohrpost_pipeline::judge::Judged;
-use rohrpost_store::{Fingerprint, Outbound, StoredDelivery};
+use rohrpost_store::{Accepting, Fingerprint, Outbound, StoredDelivery};
+pub(crate) use taking::settle;
 
 use crate::Intermediary;
 use crate::entrance::Entrance;
@@ -36,6 +37,8 @@ pub(crate) struct Order<'a> {
 pub(crate) struct Done {
     pub(crate) codes: Vec<Code>,
     pub(crate) hand_out: HandOut,
+    /// The delivery that is not durable yet. Until it is, nobody may hear of this.
+    pub(crate) accepting: Option<Accepting>,
 }
 
 /// What an answer hands out beside its feedback.
@@ -56,12 +59,12 @@ impl Done {
 
     /// Carried out.
     pub(crate) fn with(hand_out: HandOut) -> Self {
-        Self { codes: Vec::new(), hand_out }
+        Self { codes: Vec::new(), hand_out, accepting: None }
     }
 
     /// Not carried out.
     pub(crate) fn refused(code: Code) -> Self {
-        Self { codes: vec![code], hand_out: HandOut::Nothing }
+        Self { codes: vec![code], hand_out: HandOut::Nothing, accepting: None }
     }
 
     /// Carried out, with a warning where `condition` holds.

@@ -1,5 +1,6 @@
 //! What every store can do.
 
+use std::fmt;
 use std::path::Path;
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
@@ -11,6 +12,35 @@ use crate::error::{AcceptError, ExportError, StorageError};
 use crate::outbound::{OutboundDelivery, OutboundEnd};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
+
+/// A delivery that is being taken over, whether somebody waits for that or not.
+pub struct Accepting(Box<dyn FnOnce() -> Result<(), AcceptError> + Send>);
+
+impl Accepting {
+    /// One whose end is known.
+    pub fn done(outcome: Result<(), AcceptError>) -> Self {
+        Self::new(|| outcome)
+    }
+
+    /// One whose end `wait` waits for.
+    pub fn new(wait: impl FnOnce() -> Result<(), AcceptError> + Send + 'static) -> Self {
+        Self(Box::new(wait))
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// As [`Store::accept`].
+    pub fn wait(self) -> Result<(), AcceptError> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Accepting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepting").finish_non_exhaustive()
+    }
+}
 
 /// Durable state of an intermediary. All methods block; call them from threads that may wait.
 ///
@@ -24,6 +54,12 @@ pub trait Store: Send + Sync {
     /// [`AcceptError::MessageIdUsed`] also if the earlier delivery or even its card is gone. After any error nothing of
     /// the delivery remains, except that after [`StorageError::Stopped`] the next start decides.
     fn accept(&self, delivery: Delivery) -> Result<(), AcceptError>;
+
+    /// Begins to take over a delivery, for a caller that has something else to do while the disk is asked. Nobody may be told that
+    /// it was accepted before [`Accepting::wait`] says so.
+    fn begin_to_accept(&self, delivery: Delivery) -> Accepting {
+        Accepting::done(self.accept(delivery))
+    }
 
     /// Whether a delivery with this id was ever accepted (as long as such ids are kept, see [`Retention`]).
     ///

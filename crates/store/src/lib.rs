@@ -45,7 +45,7 @@ mod sqlite;
 mod stamp;
 mod waiting;
 
-pub use contract::{Stats, Store};
+pub use contract::{Accepting, Stats, Store};
 pub use delivery::{Attachment, BodySource, Card, Content, Delivery, MailboxLimits, StoredDelivery};
 pub use error::{AcceptError, ExportError, StorageError};
 pub use outbound::{Outbound, OutboundDelivery, OutboundEnd};

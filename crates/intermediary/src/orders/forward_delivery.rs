@@ -45,7 +45,7 @@ pub(super) fn execute(order: &Order<'_>, request: &ForwardDelivery) -> Result<Do
     let missing = || Stop::internal("a delivery that was just accepted is not there");
     let outbound = store.outbound(message_id).map_err(Stop::internal)?.ok_or_else(missing)?;
     let attempt = intermediary.attempt(&*courier, outbound, None, now)?;
-    Ok(Done { codes: attempt.codes, hand_out: HandOut::Card(Box::new(bundle(attempt.card))) })
+    Ok(Done { codes: attempt.codes, ..Done::with(HandOut::Card(Box::new(bundle(attempt.card)))) })
 }
 
 impl Order<'_> {

@@ -79,7 +79,7 @@ fn with_cards(
     let attempt = intermediary.attempt(courier, outbound, Some(replying), now)?;
     let (mut codes, request_card) = (attempt.codes, Box::new(bundle(attempt.card)));
     let reply = kept.and_then(|kept| kept.map_err(|code| codes.push(code)).ok());
-    Ok(Done { codes, hand_out: HandOut::Mediated(Mediated::Kept { request_card, reply }) })
+    Ok(Done { codes, ..Done::with(HandOut::Mediated(Mediated::Kept { request_card, reply })) })
 }
 
 /// Keeps the reply in the client's mailbox, or says why it cannot be handed out.
@@ -148,7 +148,7 @@ fn without_cards(order: &Order<'_>, request: &MediateDelivery, courier: &dyn Cou
             let delivery = passing(&reply.verified)?;
             let (certificates, custom) = (reply.certificates, reply.custom);
             let hand_out = HandOut::Mediated(Mediated::Passing { certificates, custom, delivery });
-            Ok(Done { codes: taken.warnings, hand_out })
+            Ok(Done { codes: taken.warnings, ..Done::with(hand_out) })
         }
     }
 }

@@ -11,8 +11,8 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
         Ok(message_id) => message_id,
         Err(code) => return Ok(Done::refused(code)),
     };
-    let report = match order.taking(message_id, request.subject.as_ref(), None).take()? {
-        Ok(report) => report,
+    let (report, accepting) = match order.taking(message_id, request.subject.as_ref(), None).begin()? {
+        Ok(begun) => begun,
         Err(code) => return Ok(Done::refused(code)),
     };
     let now = order.context.now;
@@ -23,5 +23,6 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
         reception: None,
         subject: request.subject.clone(),
     };
-    Ok(Done::with(HandOut::Card(Box::new(ProcessCardBundle { message_id: message_id.clone(), card, report }))))
+    let bundle = ProcessCardBundle { message_id: message_id.clone(), card, report };
+    Ok(Done { accepting: Some(accepting), ..Done::with(HandOut::Card(Box::new(bundle))) })
 }

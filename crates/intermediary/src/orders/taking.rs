@@ -18,7 +18,9 @@ use rohrpost_pipeline::open::Opened;
 use rohrpost_pipeline::spool::SpoolParts;
 use rohrpost_pipeline::verify::{SignatureState, Verified};
 use rohrpost_planted::planted;
-use rohrpost_store::{AcceptError, Attachment, BodySource, Content, Delivery, Fingerprint, Outbound, StorageError};
+use rohrpost_store::{
+    AcceptError, Accepting, Attachment, BodySource, Content, Delivery, Fingerprint, Outbound, StorageError,
+};
 use time::OffsetDateTime;
 
 use crate::handle::{Stop, algorithms, signature_verdict};
@@ -46,6 +48,14 @@ pub(super) struct Taking<'a> {
 impl Taking<'_> {
     /// Makes the delivery durable; the inspection report of its card, or the code it is refused with.
     pub(super) fn take(self) -> Result<Result<InspectionReport, Code>, Stop> {
+        match self.begin()? {
+            Ok((report, accepting)) => Ok(settle(accepting)?.map(|()| report)),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    /// Begins to make it durable: for an answer that is written meanwhile.
+    pub(super) fn begin(self) -> Result<Result<(InspectionReport, Accepting), Code>, Stop> {
         let parts = &self.intermediary.parts;
         if !parts.spools.has_room(0) {
             // What was accepted can still be fetched, acknowledged and logged with what is left.
@@ -58,24 +68,12 @@ impl Taking<'_> {
             tracing::debug!("a delivery whose header no client would read is not accepted");
             return Ok(Err(Code::OrderFailed));
         }
-        let accepted = match delivery.body {
-            BodySource::Inline(_) => parts.store.accept(delivery),
+        let accepting = match delivery.body {
+            BodySource::Inline(_) => parts.store.begin_to_accept(delivery),
             // Moving and syncing a file is no work for the processor.
-            BodySource::File(_) => leave(|| parts.store.accept(delivery)),
+            BodySource::File(_) => leave(|| parts.store.begin_to_accept(delivery)),
         };
-        match accepted {
-            Ok(()) => {}
-            Err(AcceptError::MessageIdUsed) => return Ok(Err(Code::MessageIdIllegal)),
-            Err(AcceptError::MailboxFull { .. }) => return Ok(Err(Code::OrderFailed)),
-            Err(_) if planted("failure-to-store-taken-for-success") => {}
-            // Perhaps it is stored: no answer may say that it is not.
-            Err(AcceptError::Storage(error @ StorageError::Stopped)) => return Err(Stop::internal(error)),
-            Err(error) => {
-                tracing::error!(%error, "a delivery could not be stored");
-                return Ok(Err(Code::OrderFailed));
-            }
-        }
-        Ok(Ok(report))
+        Ok(Ok((report, accepting)))
     }
 
     fn opened(&self) -> &Opened {
@@ -151,6 +149,22 @@ impl Taking<'_> {
         leaf.algorithms = algorithms(self.verified);
         leaf.feedback = self.warnings.iter().map(|code| code.number()).collect();
         leaf
+    }
+}
+
+/// Waits until a delivery is durable; otherwise the code it is refused with.
+pub(crate) fn settle(accepting: Accepting) -> Result<Result<(), Code>, Stop> {
+    match accepting.wait() {
+        Ok(()) => Ok(Ok(())),
+        Err(AcceptError::MessageIdUsed) => Ok(Err(Code::MessageIdIllegal)),
+        Err(AcceptError::MailboxFull { .. }) => Ok(Err(Code::OrderFailed)),
+        Err(_) if planted("failure-to-store-taken-for-success") => Ok(Ok(())),
+        // Perhaps it is stored: no answer may say that it is not.
+        Err(AcceptError::Storage(error @ StorageError::Stopped)) => Err(Stop::internal(error)),
+        Err(error) => {
+            tracing::error!(%error, "a delivery could not be stored");
+            Ok(Err(Code::OrderFailed))
+        }
     }
 }
 

@@ -88,7 +88,7 @@ fn a_failing_store_leaves_the_dialog_as_it_was() {
     assert!(!received(&ids[0]), "it was handed out once");
 
     // The acknowledgement cannot be kept, so the next request acknowledges.
-    let mut next = after(&draft, &answer, 2);
+    let mut next = after(&draft, &answer, "bob-cipher", 2);
     store.fails(true);
     assert_eq!(bench.handle(bob.encode(&next)).fault(), Some(9000));
     store.fails(false);
@@ -113,9 +113,27 @@ fn a_delivery_that_cannot_be_stored_is_not_said_to_be() {
     assert_eq!(bench.handle(alice.encode(&draft)).codes, [800]);
 }
 
+/// The answer that says that all is well is written already when the store fails.
+#[test]
+fn a_dialog_goes_on_after_a_delivery_that_could_not_be_stored() {
+    let mut failing = None;
+    let bench = Setup::default().start_with(|store| failing.insert(Failing::new(store)).clone());
+    let store = failing.unwrap();
+    let (mut alice, id) = (Client::alice().open(&bench), bench.fresh_id());
+    let draft = alice.store(Delivery::to("bob-cipher", &id));
+    store.fails_to_accept(true);
+    let answer = bench.handle(alice.encode(&draft));
+    assert_eq!(answer.codes, [9811]);
+    assert_eq!(bench.handle(alice.encode(&draft)).bytes, answer.bytes, "the same once more");
+    store.fails_to_accept(false);
+    let next = after(&draft, &answer, "alice-cipher", 1);
+    assert_eq!(bench.handle(alice.encode(&next)).codes, [801]);
+    assert!(bench.store.card(&id).unwrap().is_some());
+}
+
 /// The same order once more, as a request that answers the challenge of `answer`.
-fn after(draft: &Draft, answer: &Answer, number: u32) -> Draft {
-    let opened = answer.opened(key("bob-cipher"));
+fn after(draft: &Draft, answer: &Answer, client: &str, number: u32) -> Draft {
+    let opened = answer.opened(key(client));
     let mut control = Response::parse(opened.read().envelope()).unwrap().control().clone();
     control.response = control.challenge.replace(Challenge::generate(&SystemRandom));
     control.sequence_number = Some(number);

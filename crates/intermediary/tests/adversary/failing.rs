@@ -3,18 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_store::{
-    AcceptError, Card, CardPage, CardRule, Delivery, ExportError, FetchRule, OutboundDelivery, OutboundEnd, Retention,
-    RetentionReport, SqliteStore, Stats, StorageError, Store, StoredDelivery,
+    AcceptError, Accepting, Card, CardPage, CardRule, Delivery, ExportError, FetchRule, OutboundDelivery, OutboundEnd,
+    Retention, RetentionReport, SqliteStore, Stats, StorageError, Store, StoredDelivery,
 };
 use time::OffsetDateTime;
 
 /// Fails whatever would change something, as long as it is told so.
 pub(crate) struct Failing {
+    own: Weak<Self>,
     store: Arc<SqliteStore>,
     fails: AtomicBool,
     fails_to_accept: AtomicBool,
@@ -24,7 +25,13 @@ pub(crate) struct Failing {
 impl Failing {
     pub(crate) fn new(store: Arc<SqliteStore>) -> Arc<Self> {
         let (fails, fails_to_accept) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { store, fails, fails_to_accept, before_accepting: OnceLock::new() })
+        Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
+            store,
+            fails,
+            fails_to_accept,
+            before_accepting: OnceLock::new(),
+        })
     }
 
     pub(crate) fn fails(&self, fails: bool) {
@@ -58,6 +65,12 @@ impl Store for Failing {
             return Err(Self::failure().into());
         }
         self.store.accept(delivery)
+    }
+
+    /// As late as can be: when somebody waits for it.
+    fn begin_to_accept(&self, delivery: Delivery) -> Accepting {
+        let own = self.own.upgrade().expect("it lives");
+        Accepting::new(move || own.accept(delivery))
     }
 
     fn is_used(&self, message_id: &MessageId) -> Result<bool, StorageError> {

@@ -11,6 +11,7 @@ use super::outbox;
 use super::rows::{OUTBOUND, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
+use crate::contract::Accepting;
 use crate::delivery::{BodySource, Delivery, MailboxLimits};
 use crate::error::{AcceptError, StorageError};
 use crate::stamp;
@@ -18,23 +19,29 @@ use crate::stamp;
 pub(super) const IS_USED: &str = "SELECT EXISTS (SELECT 1 FROM card WHERE message_id = ?1) \
      OR EXISTS (SELECT 1 FROM former_id WHERE message_id = ?1)";
 
-pub(super) fn accept(writer: &Writer, bodies: &Bodies, mut delivery: Delivery) -> Result<(), AcceptError> {
-    let source = std::mem::replace(&mut delivery.body, BodySource::Inline(Vec::new()));
-    let placed = bodies.place(source)?;
-    let file = match &placed {
+pub(super) fn accept(writer: &Writer, bodies: &Bodies, delivery: Delivery) -> Result<(), AcceptError> {
+    let row = Row::new(bodies, delivery)?;
+    let file = match &row.placed {
         Placed::File { name, .. } => Some(name.clone()),
         Placed::Row(_) => None,
     };
-    complete_leaf(&mut delivery, &placed);
-    let (entry, layout) = (Entry::from(&delivery.leaf), Layout::take(&mut delivery).to_text());
-    let row = Box::new(Row { delivery, placed, entry, layout });
-    // It comes back, so that the memory is freed by the thread that has it.
-    let result = writer.change_if(move |batch| insert(batch, &row).map(|()| row)).map(drop);
+    let result = writer.change_if(row.inserting()).map(drop);
     // Refused for certain. After a failure of the storage nobody knows what the disk says, so the next start decides.
     if let (Err(AcceptError::MessageIdUsed | AcceptError::MailboxFull { .. }), Some(name)) = (&result, file) {
         bodies.remove(&name);
     }
     result
+}
+
+/// For a delivery whose body lies in its row.
+pub(super) fn begin(writer: &Writer, bodies: &Bodies, delivery: Delivery) -> Accepting {
+    match Row::new(bodies, delivery) {
+        Err(error) => Accepting::done(Err(error.into())),
+        Ok(row) => {
+            let pending = writer.begin_change_if(row.inserting());
+            Accepting::new(|| pending.wait().map(drop))
+        }
+    }
 }
 
 /// A delivery with everything that can be made of it before its transaction.
@@ -43,6 +50,22 @@ struct Row {
     placed: Placed,
     entry: Entry,
     layout: String,
+}
+
+impl Row {
+    /// Brings the body to where it stays.
+    fn new(bodies: &Bodies, mut delivery: Delivery) -> Result<Box<Self>, StorageError> {
+        let source = std::mem::replace(&mut delivery.body, BodySource::Inline(Vec::new()));
+        let placed = bodies.place(source)?;
+        complete_leaf(&mut delivery, &placed);
+        let (entry, layout) = (Entry::from(&delivery.leaf), Layout::take(&mut delivery).to_text());
+        Ok(Box::new(Self { delivery, placed, entry, layout }))
+    }
+
+    /// The change that inserts it. The row comes back, so that its memory is freed by the thread that has it.
+    fn inserting(self: Box<Self>) -> impl FnOnce(&mut Batch<'_>) -> Result<Box<Self>, AcceptError> + Send + 'static {
+        move |batch| insert(batch, &self).map(|()| self)
+    }
 }
 
 fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<(), AcceptError> {

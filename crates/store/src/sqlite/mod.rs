@@ -38,7 +38,7 @@ use self::log::{Appender, Entry, Log};
 use self::pool::Pool;
 use self::schema::failed;
 use self::writer::Writer;
-use crate::contract::{Stats, Store};
+use crate::contract::{Accepting, Stats, Store};
 use crate::delivery::{Card, Delivery, StoredDelivery};
 use crate::disk::{Disk, DiskLock, Platform};
 use crate::error::{AcceptError, ExportError, StorageError};
@@ -176,6 +176,14 @@ impl Store for SqliteStore {
             return Err(AcceptError::MessageIdUsed);
         }
         accept::accept(&self.writer, &self.bodies, delivery)
+    }
+
+    fn begin_to_accept(&self, delivery: Delivery) -> Accepting {
+        // What becomes a file takes its time before the transaction.
+        if self.bodies.needs_file(&delivery.body) {
+            return Accepting::done(self.accept(delivery));
+        }
+        accept::begin(&self.writer, &self.bodies, delivery)
     }
 
     fn is_used(&self, message_id: &MessageId) -> Result<bool, StorageError> {

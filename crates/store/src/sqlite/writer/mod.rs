@@ -9,7 +9,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use super::log::{Appender, Entry};
 use super::schema::failed;
 use crate::disk::Pace;
 use crate::error::StorageError;
-use crate::waiting::{Waiting, WakeOnDrop};
+use crate::waiting::{Alarm, RingOnDrop, Waiting};
 
 /// The way to have changes made. Dropping it ends the thread after the last queued change.
 pub(super) struct Writer {
@@ -116,7 +116,7 @@ impl Writer {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        self.submit(work, Undo::Alone)
+        self.make(work, Undo::Alone)
     }
 
     /// The same, cheaper, for `work` that refuses before it has changed anything. If it fails later, nothing of the transaction
@@ -129,37 +129,51 @@ impl Writer {
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        self.submit(work, Undo::WithAll)
+        self.make(work, Undo::WithAll)
     }
 
-    fn submit<T, E>(
+    /// The same for a caller that has something else to do while the disk is asked.
+    pub(super) fn begin_change_if<T, E>(
         &self,
         work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static,
-        undo: Undo,
-    ) -> Result<T, E>
+    ) -> Pending<T, E>
     where
         T: Send + 'static,
         E: From<StorageError> + Send + 'static,
     {
-        let (reply, answer) = sync_channel(1);
-        let task = |wake| Task { work: Some(work), undo, outcome: None, reply, wake: WakeOnDrop(wake) };
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        if let Some(committer) = self.shared.if_alone() {
-            self.shared.serve_alone(committer, Box::new(task(None)));
-        } else {
-            let wait = self.waiting.as_ref().map(|waiting| waiting.begin());
-            if self.shared.queue.push(Box::new(task(wait.clone())))
-                && let Driver::Callers(pace) = &self.driver
-            {
-                pace.queued(&|| self.shared.serve_all());
-            }
-            if let Some(wait) = wait {
-                wait.sleep();
-            }
+        let (task, pending) = self.task(work, Undo::WithAll);
+        self.queue(Box::new(task));
+        pending
+    }
+
+    fn make<T, E>(&self, work: impl FnOnce(&mut Batch<'_>) -> Result<T, E> + Send + 'static, undo: Undo) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StorageError> + Send + 'static,
+    {
+        let (task, pending) = self.task(work, undo);
+        match self.shared.if_alone() {
+            Some(committer) => self.shared.serve_alone(committer, Box::new(task)),
+            None => self.queue(Box::new(task)),
         }
-        let outcome = answer.recv();
-        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        outcome.map_err(|_| StorageError::Stopped)?
+        pending.wait()
+    }
+
+    fn task<W, T, E>(&self, work: W, undo: Undo) -> (Task<W, T, E>, Pending<T, E>) {
+        let (reply, answer) = sync_channel(1);
+        let alarm = Arc::new(Alarm::default());
+        let task = Task { work: Some(work), undo, outcome: None, reply, alarm: RingOnDrop(Arc::clone(&alarm)) };
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let awaited = Awaited(Arc::clone(&self.shared));
+        (task, Pending { answer, alarm, waiting: self.waiting.clone(), _awaited: awaited })
+    }
+
+    fn queue(&self, job: Box<dyn Job>) {
+        if self.shared.queue.push(job)
+            && let Driver::Callers(pace) = &self.driver
+        {
+            pace.queued(&|| self.shared.serve_all());
+        }
     }
 
     /// Changes that callers wait for.
@@ -176,6 +190,33 @@ impl Writer {
     pub(super) fn counts(&self) -> (u64, u64) {
         let Counters { changes, commits } = &*self.shared.counters;
         (changes.load(Ordering::Relaxed), commits.load(Ordering::Relaxed))
+    }
+}
+
+/// A change that is being made. It is made whether somebody waits for it or not.
+pub(super) struct Pending<T, E> {
+    answer: Receiver<Result<T, E>>,
+    alarm: Arc<Alarm>,
+    waiting: Option<Arc<dyn Waiting>>,
+    _awaited: Awaited,
+}
+
+impl<T, E: From<StorageError>> Pending<T, E> {
+    /// Waits until the change is durable or failed.
+    pub(super) fn wait(self) -> Result<T, E> {
+        if let Some(waiting) = &self.waiting {
+            self.alarm.sleep(waiting.as_ref());
+        }
+        self.answer.recv().map_err(|_| StorageError::Stopped)?
+    }
+}
+
+/// One of the changes that callers wait for.
+struct Awaited(Arc<Shared>);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -281,7 +322,7 @@ struct Task<W, T, E> {
     outcome: Option<Result<T, E>>,
     reply: SyncSender<Result<T, E>>,
     /// Last, so that there is an answer or none to come when the caller wakes.
-    wake: WakeOnDrop,
+    alarm: RingOnDrop,
 }
 
 impl<W, T, E> Job for Task<W, T, E>
@@ -301,7 +342,7 @@ where
             && let Some(outcome) = self.outcome.take()
         {
             let _ = self.reply.send(outcome);
-            drop(mem::replace(&mut self.wake, WakeOnDrop(None)));
+            drop(mem::replace(&mut self.alarm, RingOnDrop(Arc::default())));
         }
         keep
     }
