@@ -319,6 +319,10 @@ pub(crate) enum CertsCommand {
     Generate(GenerateArgs),
     /// Say what a certificate is and what it is good for.
     Inspect(InspectArgs),
+    /// Show which key pair the intermediary uses from when to when, and what to do in time.
+    ///
+    /// Ends with 1 if something has to be done now.
+    Rollover(ConfigArgs),
 }
 
 #[derive(Debug, clap::Args)]

@@ -19,9 +19,10 @@ use rohrpost_osci::message::{
     ResponseToStoreDelivery,
 };
 use rohrpost_pipeline::gate::{TURN_BYTES, leave};
-use rohrpost_pipeline::keyring::KeyRing;
+use rohrpost_pipeline::keyring::{KeyRing, SignaturePair};
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
 use rohrpost_pipeline::spool::Spool;
+use rohrpost_pki::Fingerprint;
 use rohrpost_planted::planted;
 use time::OffsetDateTime;
 
@@ -99,7 +100,7 @@ fn build(
     let feedback = feedback(received, entrance, &done, judgement);
     let header = ResponseHeader {
         control: entrance.control(Challenge::from_random(intermediary.random())),
-        intermediary: intermediary.own.clone(),
+        intermediary: intermediary.own(now).cloned(),
         features: Some(FeatureDescription::announcing(FEATURES)),
         ..ResponseHeader::default()
     };
@@ -114,7 +115,7 @@ fn build(
         _ => (None, 0),
     };
     let outgoing = compose(&received.request, header, feedback, done.hand_out, now)?;
-    let write = || intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref());
+    let write = || intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref(), now);
     // What is large streams past those that take turns.
     let answer = if bytes > TURN_BYTES { leave(write) } else { write() }?;
     if let Some(id) = handed_out {
@@ -138,13 +139,15 @@ fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement
     feedback
 }
 
-/// The certificate we sign with: clients that were not configured with it need it to check signed answers, and learn it from
+/// The certificates we sign with: clients that were not configured with one need it to check signed answers, and learn it from
 /// the others.
-pub(crate) fn certificates(keys: &KeyRing) -> Option<IntermediaryCertificates> {
-    let pair = keys.signature()?;
-    let signature =
-        CertificateEntry::new(CertificateRole::Intermediary, CertificateUse::Signature, 0, pair.certificate.der());
-    Some(IntermediaryCertificates { cipher: None, signature: Some(signature) })
+pub(crate) fn certificates(keys: &KeyRing) -> Vec<(Fingerprint, IntermediaryCertificates)> {
+    let entry = |pair: &SignaturePair| {
+        let der = pair.certificate.der();
+        let signature = CertificateEntry::new(CertificateRole::Intermediary, CertificateUse::Signature, 0, der);
+        (pair.certificate.fingerprint(), IntermediaryCertificates { cipher: None, signature: Some(signature) })
+    };
+    keys.signatures().map(entry).collect()
 }
 
 fn compose(
@@ -267,8 +270,9 @@ impl Intermediary {
         outgoing: &Outgoing,
         recipient: Option<&Recipient>,
         signer_id: Option<&str>,
+        now: OffsetDateTime,
     ) -> Result<Spool, Stop> {
-        let pair = self.parts.keys.signature().filter(|_| received.verified.is_signed());
+        let pair = self.parts.keys.signature_at(now).filter(|_| received.verified.is_signed());
         let signing = pair.map(|pair| Signing {
             signer: pair.key.as_ref(),
             by: SignedBy::Supplier,

@@ -41,7 +41,7 @@ use rohrpost_osci::dialog::IntermediaryDialog;
 use rohrpost_osci::header::IntermediaryCertificates;
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::spool::SpoolDir;
-use rohrpost_pki::Inspector;
+use rohrpost_pki::{Fingerprint, Inspector};
 use rohrpost_store::Store;
 use time::OffsetDateTime;
 
@@ -84,8 +84,8 @@ pub struct Intermediary {
     counters: Counters,
     slots: Slots,
     admission: RwLock<Arc<Admission>>,
-    /// The certificate we sign with, as it stands in every answer.
-    own: Option<IntermediaryCertificates>,
+    /// The certificates we sign with, one after the other, as they stand in answers.
+    own: Vec<(Fingerprint, IntermediaryCertificates)>,
 }
 
 impl Intermediary {
@@ -112,6 +112,12 @@ impl Intermediary {
     /// Serves whom `admission` says from now on. Everybody at first.
     pub fn admit(&self, admission: Admission) {
         *self.admission.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(admission);
+    }
+
+    /// The certificate we sign with at some time, as it stands in answers.
+    pub(crate) fn own(&self, now: OffsetDateTime) -> Option<&IntermediaryCertificates> {
+        let signing = self.parts.keys.signature_at(now)?.certificate.fingerprint();
+        self.own.iter().find(|(fingerprint, _)| *fingerprint == signing).map(|(_, own)| own)
     }
 
     pub(crate) fn admission(&self) -> Arc<Admission> {

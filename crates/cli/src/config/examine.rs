@@ -9,8 +9,8 @@ use rohrpost_pki::{Anchors, Certificate, KeyEntry, Use, Verdict, inspect};
 
 use super::raw::{KeyFiles, RawConfig};
 use super::{
-    Revocation, anchors, base, certificates, cipher, dangerous, gateway_config, keys, log_filter, log_json, policy,
-    raw, settings, signature,
+    Revocation, anchors, base, beginning, certificates, cipher, dangerous, gateway_config, keys, log_filter, log_json,
+    policy, raw, settings, signature,
 };
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -52,6 +52,20 @@ pub(crate) fn examine(args: &ConfigArgs) -> Result<Vec<Finding>> {
     let own = pair(&raw.keys.signature, &base, key, |entry| signature(entry, key).map(drop));
     let warnings = own.as_ref().map_or_else(|_| Vec::new(), |pair| trust.doubts(pair, Use::TransportSignature));
     found(key, own.map(|pair| describe(&pair)), warnings);
+
+    let key = "keys.changes";
+    for change in &raw.keys.changes {
+        found(key, beginning(&change.from).map(|from| format!("from {}", stamp(from))), Vec::new());
+        for (files, usage) in [(&change.cipher, Use::Encryption), (&change.signature, Use::TransportSignature)] {
+            let Some(files) = files else { continue };
+            let pair = pair(files, &base, key, |entry| match usage {
+                Use::Encryption => cipher(entry, key).map(drop),
+                _ => signature(entry, key).map(drop),
+            });
+            let warnings = pair.as_ref().map_or_else(|_| Vec::new(), |pair| trust.doubts(pair, usage));
+            found(key, pair.map(|pair| describe(&pair)), warnings);
+        }
+    }
 
     let nobody = anchors.as_ref().is_ok_and(|anchors| anchors.certificates().is_empty());
     let warnings =

@@ -24,7 +24,7 @@ use rohrpost_gateway::config::{self as gateway, ClientCertificates, Listener, Tl
 use rohrpost_intermediary::{Admission, Settings, SignatureDemand};
 use rohrpost_osci::feedback::Language;
 use rohrpost_osci::ns::MessageType;
-use rohrpost_pipeline::keyring::{CipherPair, KeyRing, SignaturePair};
+use rohrpost_pipeline::keyring::{CipherPair, KeyChange, KeyRing, SignaturePair};
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::{Anchors, Certificate, KeyEntry, KeyUsage};
 use rohrpost_store::{MailboxLimits, Retention};
@@ -160,7 +160,29 @@ fn keyring(raw: &RawConfig, base: &Path) -> Result<KeyRing> {
         .map(|(name, files)| cipher(keys::key_pair(files, base, name)?, name))
         .collect::<Result<_>>()?;
     let name = "keys.signature";
-    Ok(KeyRing::new(ciphers, Some(signature(keys::key_pair(&raw.keys.signature, base, name)?, name)?)))
+    let mut ring = KeyRing::new(ciphers, Some(signature(keys::key_pair(&raw.keys.signature, base, name)?, name)?));
+    let name = "keys.changes";
+    for change in &raw.keys.changes {
+        let cipher = change.cipher.as_ref().map(|files| cipher(keys::key_pair(files, base, name)?, name));
+        let signature = change.signature.as_ref().map(|files| signature(keys::key_pair(files, base, name)?, name));
+        ring = ring.with_change(KeyChange {
+            from: beginning(&change.from)?,
+            cipher: cipher.transpose()?,
+            signature: signature.transpose()?,
+        });
+    }
+    Ok(ring)
+}
+
+/// When a change of keys begins.
+fn beginning(text: &str) -> Result<time::OffsetDateTime> {
+    time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        .map_err(|_| bad("keys.changes", text, "write `from` like \"2027-01-11T00:00:00Z\""))
+}
+
+/// Only the keys: for commands that look at them.
+pub(crate) fn keys_of(args: &ConfigArgs) -> Result<KeyRing> {
+    keyring(&raw(args)?, &base(args))
 }
 
 /// A key pair that opens messages.

@@ -42,6 +42,17 @@ pub(crate) struct Keys {
     pub(crate) signature: KeyFiles,
     #[serde(default)]
     pub(crate) previous_ciphers: Vec<KeyFiles>,
+    #[serde(default)]
+    pub(crate) changes: Vec<KeyChange>,
+}
+
+/// Key pairs that take over at some time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyChange {
+    pub(crate) from: String,
+    pub(crate) cipher: Option<KeyFiles>,
+    pub(crate) signature: Option<KeyFiles>,
 }
 
 /// Where one key pair lies: PKCS#12 with a PIN file, or certificate and key as PEM.

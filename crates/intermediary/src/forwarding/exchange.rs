@@ -130,11 +130,11 @@ impl Intermediary {
         let control = dialog
             .request(message_type, Challenge::from_random(self.random()))
             .map_err(|error| unsent(error.to_string()))?;
-        let own = self.certificates_for_recipients();
+        let own = self.certificates_for_recipients(now);
         let signer_id = own.signature.as_ref().map(|entry| entry.id.clone());
         let reply_id = if let Purpose::Process(with_card) = &letter.purpose { with_card.clone() } else { None };
         let outgoing = compose(letter, control, own).map_err(|error| unsent(error.to_string()))?;
-        let pair = self.parts.keys.signature();
+        let pair = self.parts.keys.signature_at(now);
         let signing = pair.map(|pair| Signing {
             signer: pair.key.as_ref(),
             by: SignedBy::Client,
@@ -167,11 +167,11 @@ impl Intermediary {
     }
 
     /// Recipients answer encrypted only if they get our cipher certificate with the request.
-    fn certificates_for_recipients(&self) -> IntermediaryCertificates {
-        let cipher = self.parts.keys.current_cipher().map(|pair| {
+    fn certificates_for_recipients(&self, now: OffsetDateTime) -> IntermediaryCertificates {
+        let cipher = self.parts.keys.cipher_at(now).map(|pair| {
             CertificateEntry::new(CertificateRole::Intermediary, CertificateUse::Cipher, 0, pair.certificate.der())
         });
-        IntermediaryCertificates { cipher, signature: self.own.as_ref().and_then(|own| own.signature.clone()) }
+        IntermediaryCertificates { cipher, signature: self.own(now).and_then(|own| own.signature.clone()) }
     }
 
     /// What the certificate that an answer is signed with means.

@@ -16,4 +16,5 @@ mod mediating;
 mod passing_on;
 mod protection;
 mod revocation;
+mod rollover;
 mod selection;

@@ -2,6 +2,7 @@
 
 mod generate;
 mod inspect;
+mod rollover;
 
 use anyhow::Result;
 use rohrpost_pki::Certificate;
@@ -14,6 +15,7 @@ pub(crate) fn run(command: &CertsCommand, output: Output) -> Result<()> {
     match command {
         CertsCommand::Generate(args) => generate::run(args, output),
         CertsCommand::Inspect(args) => inspect::run(args, output),
+        CertsCommand::Rollover(args) => rollover::run(args, output),
     }
 }
 

@@ -28,6 +28,15 @@ pub(super) fn examine(raw: &RawConfig, base: &Path, now: OffsetDateTime) -> Vec<
     pair("keys.signature", &raw.keys.signature, Use::TransportSignature, &|entry| {
         config::signature(entry, "keys.signature").map(drop)
     });
+    for change in &raw.keys.changes {
+        let name = "keys.changes";
+        if let Some(files) = &change.cipher {
+            pair(name, files, Use::Encryption, &|entry| config::cipher(entry, name).map(drop));
+        }
+        if let Some(files) = &change.signature {
+            pair(name, files, Use::TransportSignature, &|entry| config::signature(entry, name).map(drop));
+        }
+    }
     if !raw.https.listen.is_empty() {
         findings.extend(tls(raw, base, now));
     }
