@@ -19,7 +19,8 @@ impl CustomBlock {
     /// text is kept as it is.
     ///
     /// # Errors
-    /// If the text is not one well-formed element, if it has no `Id`, or if OSCI gives the element a meaning of its own.
+    /// If the text is not one well-formed element, if it has no `Id`, if OSCI gives the element a meaning of its own, or if it
+    /// grows beyond what a header block may have when it is written.
     pub fn new(text: impl Into<String>) -> Result<Self, BlockError> {
         let canonical = text.into();
         let element = read::parse(&canonical)?;
@@ -28,7 +29,10 @@ impl CustomBlock {
             return Err(read::bad_value(&element, "not a custom header block"));
         }
         let id = read::attribute(&element, "Id")?.to_owned();
-        Ok(Self { id, canonical })
+        let block = Self { id, canonical };
+        // Our own declarations are added when it is written, which must not come as a surprise.
+        block.to_block()?;
+        Ok(block)
     }
 
     /// Its `Id`.

@@ -263,3 +263,16 @@ proptest! {
         prop_assert_eq!(NonIntermediaryCertificates::from_element(&reread(&certificates.to_block())).unwrap(), certificates);
     }
 }
+
+#[test]
+fn a_custom_block_that_was_taken_can_be_written() {
+    let block = |declarations: usize| {
+        let declared: String = (0..declarations).map(|number| format!(" xmlns:p{number}=\"urn:{number}\"")).collect();
+        CustomBlock::new(format!("<p0:Meta{declared} Id=\"meta\"></p0:Meta>"))
+    };
+    // Five are ours, and added.
+    assert!(block(75).is_ok_and(|block| block.to_block().is_ok()));
+    for declarations in 76..=81 {
+        assert!(block(declarations).is_err(), "{declarations}");
+    }
+}
