@@ -185,6 +185,11 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     ring::digest::digest(&ring::digest::SHA256, data).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
+/// SHA-384 of `data`. No digest of XML signatures here, but one of time stamps.
+pub fn sha384(data: &[u8]) -> [u8; 48] {
+    ring::digest::digest(&ring::digest::SHA384, data).as_ref().try_into().expect("SHA-384 has 48 bytes")
+}
+
 /// HMAC with SHA-256 (RFC 2104).
 pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);

@@ -64,7 +64,7 @@ mod verify;
 mod x509;
 
 pub use algorithm::{BlockCipher, SignatureAlgorithm};
-pub use digest::{Digest, DigestAlgorithm, Hasher, constant_time_eq, hmac_sha256, sha256};
+pub use digest::{Digest, DigestAlgorithm, Hasher, constant_time_eq, hmac_sha256, sha256, sha384};
 pub use error::{DecryptionFailed, KeyError, SignatureInvalid, SigningFailed};
 pub use key_transport::{KeyTransport, OaepHash, wrap_key};
 pub use private_key::{Decryptor, PrivateKey, Signer, SoftwareDecryptor, SoftwareSigner};

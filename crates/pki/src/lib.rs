@@ -64,6 +64,7 @@ pub mod pkcs12;
 mod reason;
 pub mod revocation;
 mod signatures;
+pub mod timestamp;
 
 pub use anchors::{AnchorError, Anchors};
 pub use certificate::{BasicConstraints, Certificate, CertificateError};

@@ -25,13 +25,16 @@
 mod encode;
 mod name;
 mod ocsp;
+mod timestamp;
 
 use rohrpost_crypto::{PrivateKey, PublicKey, Random, SigningFailed, X509SignatureAlgorithm};
 use time::OffsetDateTime;
 
 pub use self::name::Name;
 pub use self::ocsp::{OcspAnswer, OcspStatus};
+pub use self::timestamp::TimestampAnswer;
 use crate::certificate::{BasicConstraints, Certificate, CertificateError};
+use crate::der;
 use crate::key_usage::KeyUsage;
 use crate::revocation::RevocationReason;
 
@@ -63,6 +66,9 @@ pub struct Template {
     revocation_lists: Vec<String>,
     extensions: Vec<Extension>,
 }
+
+const PURPOSES: &str = "2.5.29.37";
+const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
 
 #[derive(Clone, Debug)]
 struct Extension {
@@ -121,6 +127,14 @@ impl Template {
         let mut template = Self::new(subject, validity, KeyUsage::DIGITAL_SIGNATURE);
         template.purposes = vec!["1.3.6.1.5.5.7.3.9"];
         template
+    }
+
+    /// Stamps times, and does nothing else (RFC 3161, 2.3).
+    #[must_use]
+    pub fn time_stamping(subject: Name, validity: Validity) -> Self {
+        let purposes = der::oid(TIME_STAMPING).expect("an object identifier");
+        let template = Self::new(subject, validity, KeyUsage::DIGITAL_SIGNATURE);
+        template.extension(PURPOSES, true, der::sequence(&[purposes]))
     }
 
     /// Replaces the key usage; `None` leaves the extension out.
@@ -237,6 +251,15 @@ impl Authority {
     /// [`IssueError`] if the key cannot sign or the answer cannot be encoded.
     pub fn answer(&self, answer: &OcspAnswer<'_>) -> Result<Vec<u8>, IssueError> {
         ocsp::answer(answer, self)
+    }
+
+    /// Signs the answer of a time-stamp service and returns it DER-encoded. The certificate of this "authority" is one
+    /// [for time stamps](Template::time_stamping), or should be.
+    ///
+    /// # Errors
+    /// [`IssueError`] if the key cannot sign or the answer cannot be encoded.
+    pub fn stamp(&self, answer: &TimestampAnswer<'_>) -> Result<Vec<u8>, IssueError> {
+        timestamp::answer(answer, self)
     }
 
     fn issuer(&self) -> encode::Issuer<'_> {
