@@ -25,6 +25,7 @@ mod revocation;
 mod script;
 mod signature;
 mod signed_order;
+mod timestamp;
 mod xml;
 
 pub use audit::{audit_checkpoint, audit_export, audit_leaf, audit_proof};
@@ -46,6 +47,7 @@ pub use policy::policy;
 pub use revocation::{ocsp_response, revocation_list};
 pub use signature::signature;
 pub use signed_order::signed_order;
+pub use timestamp::timestamp_response;
 pub use xml::strict_xml;
 
 /// One decoder under test.
@@ -91,4 +93,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "signature", run: signature },
     Target { name: "signed_order", run: signed_order },
     Target { name: "strict_xml", run: strict_xml },
+    Target { name: "timestamp_response", run: timestamp_response },
 ];
