@@ -62,6 +62,8 @@ words! {
         Received = "received",
         /// An attempt to hand over a delivery failed; there will be another.
         Postponed = "postponed",
+        /// Certificates of a delivery were looked at again, and its process card says more than before.
+        Inspected = "inspected",
         /// An order was refused.
         Refused = "refused",
         /// All attempts to hand over a delivery failed.

@@ -31,6 +31,7 @@ mod hand_out;
 mod handle;
 mod message_ids;
 mod orders;
+mod rechecks;
 mod settings;
 
 use std::sync::{Arc, PoisonError, RwLock};

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::delivery::{Card, Delivery, StoredDelivery};
 use crate::error::{AcceptError, ExportError, StorageError};
 use crate::outbound::{OutboundDelivery, OutboundEnd};
+use crate::recheck::{Amendment, DueRecheck};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
 
@@ -138,6 +139,18 @@ pub trait Store: Send + Sync {
         end: OutboundEnd,
         at: OffsetDateTime,
     ) -> Result<Option<Card>, StorageError>;
+
+    /// The card whose certificates have waited longest to be looked at again since that was due. Changes nothing.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn due_recheck(&self, now: OffsetDateTime) -> Result<Option<DueRecheck>, StorageError>;
+
+    /// Notes what came of looking again at the certificates of a delivery; whether there still is its card.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn amend(&self, message_id: &MessageId, amendment: Amendment, at: OffsetDateTime) -> Result<bool, StorageError>;
 
     /// The card of a delivery, whoever asks.
     ///

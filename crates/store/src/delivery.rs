@@ -12,6 +12,7 @@ use tempfile::TempPath;
 use time::OffsetDateTime;
 
 use crate::outbound::Outbound;
+use crate::recheck::Recheck;
 use crate::stamp;
 
 /// Where the bytes of a body are before the store has them.
@@ -48,6 +49,8 @@ pub struct Delivery {
     pub body: BodySource,
     /// The way to a passive recipient; nothing for a delivery that is fetched from its mailbox.
     pub outbound: Option<Outbound>,
+    /// Certificates that have to be looked at again, if there are any.
+    pub recheck: Option<Recheck>,
     /// How much the mailbox may hold, or how much may be on its way to this addressee.
     pub limits: MailboxLimits,
     /// Salt of the commitments in `leaf`; kept until the body goes.
@@ -72,6 +75,7 @@ impl Delivery {
             attachments: Vec::new(),
             body,
             outbound: None,
+            recheck: None,
             limits: MailboxLimits::default(),
             salt: None,
             leaf: Leaf::new(accepted_at, Event::Accepted),

@@ -43,6 +43,10 @@ run! {
         what_is_deferred_rests_and_nothing_was_tried,
         what_is_given_up_says_why,
         what_is_on_its_way_to_one_addressee_is_bounded;
+    rechecks:
+        what_is_due_is_found_until_it_is_over,
+        a_card_is_amended_with_an_entry_in_the_log,
+        an_amendment_of_a_removed_card_is_none;
     cards:
         only_participants_see_a_card,
         a_page_says_whether_there_is_more,

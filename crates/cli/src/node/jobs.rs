@@ -1,4 +1,5 @@
-//! What goes on beside the orders: cleaning up, and deliveries that could not be delivered at once.
+//! What goes on beside the orders: cleaning up, deliveries that could not be delivered at once, and certificates that could not be
+//! judged at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tracing::{error, info, warn};
 pub(super) fn start(intermediary: &Arc<Intermediary>, retention: Retention, interval: Duration) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(clean_up(Arc::clone(intermediary), retention, interval));
+    jobs.spawn(recheck(Arc::clone(intermediary)));
     for _ in 0..DELIVERERS {
         jobs.spawn(deliver(Arc::clone(intermediary)));
     }
@@ -39,6 +41,25 @@ async fn clean_up(intermediary: Arc<Intermediary>, retention: Retention, interva
             }
             Ok(Err(error)) => error!(%error, "the clean-up failed"),
             Err(error) => warn!(%error, "the clean-up was interrupted"),
+        }
+    }
+}
+
+/// Asks again about certificates of which nobody could say whether they are revoked.
+async fn recheck(intermediary: Arc<Intermediary>) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minute.tick().await;
+        let intermediary = Arc::clone(&intermediary);
+        let round = spawn_blocking(move || {
+            while intermediary.recheck_next(SystemClock.now())? {}
+            Ok::<_, StorageError>(())
+        });
+        match round.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%error, "certificates of accepted deliveries cannot be looked at again"),
+            Err(error) => error!(%error, "looking again at certificates was interrupted"),
         }
     }
 }

@@ -24,7 +24,7 @@ use rohrpost_store::{
 use time::OffsetDateTime;
 
 use crate::handle::{Stop, algorithms, signature_verdict};
-use crate::{Intermediary, certificates};
+use crate::{Intermediary, certificates, rechecks};
 
 /// A delivery in the message that brought it.
 pub(super) struct Taking<'a> {
@@ -112,6 +112,7 @@ impl Taking<'_> {
         delivery.content = content(envelope, opened)?;
         delivery.attachments = attachments;
         delivery.outbound.clone_from(&self.outbound);
+        delivery.recheck = rechecks::needed(self.judged, self.now);
         delivery.limits = self.intermediary.settings.mailbox;
         delivery.leaf = self.leaf();
         self.commit(&mut delivery).map_err(Stop::internal)?;

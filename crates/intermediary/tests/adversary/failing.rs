@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_store::{
-    AcceptError, Accepting, Card, CardPage, CardRule, Delivery, ExportError, FetchRule, OutboundDelivery, OutboundEnd,
-    Retention, RetentionReport, SqliteStore, Stats, StorageError, Store, StoredDelivery,
+    AcceptError, Accepting, Amendment, Card, CardPage, CardRule, Delivery, DueRecheck, ExportError, FetchRule,
+    OutboundDelivery, OutboundEnd, Retention, RetentionReport, SqliteStore, Stats, StorageError, Store, StoredDelivery,
 };
 use time::OffsetDateTime;
 
@@ -132,6 +132,15 @@ impl Store for Failing {
     ) -> Result<Option<Card>, StorageError> {
         self.check()?;
         self.store.finish_outbound(message_id, end, at)
+    }
+
+    fn due_recheck(&self, now: OffsetDateTime) -> Result<Option<DueRecheck>, StorageError> {
+        self.store.due_recheck(now)
+    }
+
+    fn amend(&self, message_id: &MessageId, amendment: Amendment, at: OffsetDateTime) -> Result<bool, StorageError> {
+        self.check()?;
+        self.store.amend(message_id, amendment, at)
     }
 
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {

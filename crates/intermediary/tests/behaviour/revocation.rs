@@ -2,8 +2,9 @@
 //! `tests revocation`.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use rohrpost_audit::{Event, Leaf, Verdict as LeafVerdict};
 use rohrpost_crypto::{PrivateKey, SystemRandom};
 use rohrpost_intermediary::UnknownRevocation;
 use rohrpost_osci::card::{self, InspectionReport, OnlineEvidence};
@@ -20,7 +21,7 @@ use crate::harness::{Bench, Client, Delivery, NOW, Recipient, Setup, certs_test,
 
 /// A network of one list, which may be out of reach.
 struct Net {
-    list: Option<Vec<u8>>,
+    list: Mutex<Option<Vec<u8>>>,
     before_answer: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -33,7 +34,7 @@ impl std::fmt::Debug for Net {
 impl Fetcher for Net {
     fn fetch(&self, _question: &Question<'_>) -> Result<Vec<u8>, FetchError> {
         (self.before_answer)();
-        self.list.clone().ok_or(FetchError::Unreachable)
+        self.list.lock().unwrap().clone().ok_or(FetchError::Unreachable)
     }
 }
 
@@ -55,12 +56,15 @@ fn list(revoked: &[&str]) -> Option<Vec<u8>> {
 
 /// An intermediary that trusts that authority and asks about everything below it.
 fn setup(list: Option<Vec<u8>>, unknown: UnknownRevocation, before_answer: impl Fn() + Send + Sync + 'static) -> Setup {
+    over(&Arc::new(Net { list: Mutex::new(list), before_answer: Box::new(before_answer) }), unknown)
+}
+
+fn over(net: &Arc<Net>, unknown: UnknownRevocation) -> Setup {
     let mut setup = Setup::with(|settings| settings.unknown_revocation = unknown);
     setup.anchors = Anchors::new();
     setup.anchors.add(registry().certificate().clone()).unwrap();
-    let net = Net { list, before_answer: Box::new(before_answer) };
-    let settings = RevocationSettings::default();
-    setup.revocation = Some(RevocationChecker::new(Arc::new(net), Arc::new(SystemRandom), settings));
+    let (net, settings) = (Arc::clone(net) as Arc<dyn Fetcher>, RevocationSettings::default());
+    setup.revocation = Some(RevocationChecker::new(net, Arc::new(SystemRandom), settings));
     setup
 }
 
@@ -138,6 +142,56 @@ fn the_signature_of_a_recipient_is_looked_at_too() {
         ));
         assert_eq!(answer.codes, codes);
     }
+}
+
+/// Whoever was silent is asked again, and the card then says what is known.
+#[test]
+fn a_card_is_amended_when_somebody_has_spoken() {
+    for (revoked, word, verdict) in [
+        (vec![], card::Revocation::Ok, LeafVerdict::Valid),
+        (vec!["alice-cipher", "alice-signature", "bob-cipher"], card::Revocation::Revoked, LeafVerdict::Invalid),
+    ] {
+        let net = Arc::new(Net { list: Mutex::new(None), before_answer: Box::new(|| {}) });
+        let bench = over(&net, UnknownRevocation::Warn).start();
+        let (codes, id) = store(&bench);
+        assert_eq!(codes, [800, 3501, 3707]);
+        let minute = |minute| NOW + Duration::minutes(minute);
+        assert!(!bench.intermediary.recheck_next(minute(4)).unwrap(), "not yet");
+        assert!(bench.intermediary.recheck_next(minute(5)).unwrap());
+        assert!(!bench.intermediary.recheck_next(minute(5)).unwrap(), "once");
+        assert_eq!(online(&bench, &id), [None, None, None], "still nobody says anything");
+        assert_eq!(bench.store.card(&id).unwrap().unwrap().modified, NOW);
+
+        *net.list.lock().unwrap() = list(&revoked);
+        assert!(bench.intermediary.recheck_next(minute(10)).unwrap());
+        let found: Vec<_> = online(&bench, &id).into_iter().map(|online| online.unwrap().revocation).collect();
+        assert_eq!(found, [word; 3]);
+        assert_eq!(bench.store.card(&id).unwrap().unwrap().modified, minute(10));
+        let leaf = Leaf::parse(&bench.store.prove(&id).unwrap().pop().unwrap().record).unwrap();
+        assert_eq!(leaf.event, Event::Inspected);
+        assert!(leaf.certificates.iter().filter_map(|one| one.verdict.clone()).all(|found| found == verdict));
+        assert!(!bench.intermediary.recheck_next(NOW + Duration::days(8)).unwrap(), "it is over");
+    }
+}
+
+#[test]
+fn nobody_is_asked_for_ever() {
+    let bench = bench(None, UnknownRevocation::Warn);
+    let (_, id) = store(&bench);
+    let (mut now, mut rounds) = (NOW, 0);
+    while now < NOW + Duration::days(9) {
+        rounds += u32::from(bench.intermediary.recheck_next(now).unwrap());
+        now += Duration::minutes(5);
+    }
+    assert!((20..50).contains(&rounds), "{rounds}");
+    assert_eq!(online(&bench, &id), [None, None, None]);
+}
+
+#[test]
+fn what_was_judged_completely_is_not_looked_at_again() {
+    let bench = bench(list(&[]), UnknownRevocation::Warn);
+    assert_eq!(store(&bench).0, [800]);
+    assert!(!bench.intermediary.recheck_next(NOW + Duration::days(1)).unwrap());
 }
 
 /// While somebody is asked, others have the turn at the processor.

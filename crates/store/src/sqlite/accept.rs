@@ -8,6 +8,7 @@ use super::bodies::{Bodies, Placed};
 use super::layout::Layout;
 use super::log::Entry;
 use super::outbox;
+use super::rechecks;
 use super::rows::{OUTBOUND, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
@@ -83,6 +84,9 @@ fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<(), AcceptError> {
     insert_body(connection, seq, row).map_err(failed("store a body"))?;
     if let Some(way) = &delivery.outbound {
         outbox::insert(connection, seq, way).map_err(failed("put a delivery on its way"))?;
+    }
+    if let Some(recheck) = &delivery.recheck {
+        rechecks::set(connection, seq, recheck).map_err(failed("note when to look again"))?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod log;
 mod marks;
 mod outbox;
 mod pool;
+mod rechecks;
 mod retain;
 mod rows;
 mod schema;
@@ -43,6 +44,7 @@ use crate::delivery::{Card, Delivery, StoredDelivery};
 use crate::disk::{Disk, DiskLock, Platform};
 use crate::error::{AcceptError, ExportError, StorageError};
 use crate::outbound::{OutboundDelivery, OutboundEnd};
+use crate::recheck::{Amendment, DueRecheck};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
 use crate::waiting::Waiting;
@@ -244,6 +246,14 @@ impl Store for SqliteStore {
         outbox::finish(&self.writer, &self.bodies, message_id, end, at)
     }
 
+    fn due_recheck(&self, now: OffsetDateTime) -> Result<Option<DueRecheck>, StorageError> {
+        rechecks::due(&self.reader.pool, now)
+    }
+
+    fn amend(&self, message_id: &MessageId, amendment: Amendment, at: OffsetDateTime) -> Result<bool, StorageError> {
+        rechecks::amend(&self.writer, message_id, amendment, at)
+    }
+
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
         self.reader.card(message_id)
     }
@@ -430,6 +440,7 @@ mod tests {
             (fetch::SINCE.to_owned(), "card_to "),
             (accept::IS_USED.to_owned(), "sqlite_autoindex_card_1"),
             (outbox::DUE.to_owned(), "outbox_due"),
+            (rechecks::DUE.to_owned(), "recheck_due"),
         ];
         for no_reception in [false, true] {
             for role in [CardRole::Any, CardRole::Addressee, CardRole::Originator] {

@@ -8,6 +8,7 @@ use time::{Duration, OffsetDateTime};
 use super::bodies::Bodies;
 use super::marks::{leaf_about, leave_mailbox, set_state, update};
 use super::pool::Pool;
+use super::rechecks;
 use super::rows::{self, GONE, KEPT, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
@@ -154,6 +155,7 @@ fn remove_cards(
             let connection = batch.connection;
             connection.prepare_cached("DELETE FROM card WHERE seq = ?1")?.execute([seq])?;
             connection.prepare_cached("DELETE FROM inspection WHERE seq = ?1")?.execute([seq])?;
+            rechecks::delete(connection, *seq)?;
             if planted("id-free-again-with-its-card") {
                 return Ok(0);
             }

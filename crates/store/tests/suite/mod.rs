@@ -7,6 +7,7 @@ pub(crate) mod concurrency;
 pub(crate) mod log;
 pub(crate) mod mailbox;
 pub(crate) mod outbound;
+pub(crate) mod rechecks;
 pub(crate) mod retention;
 
 use std::path::Path;
