@@ -18,5 +18,6 @@ mod revocation {
     mod matrix;
     mod openssl;
     mod pki;
+    mod process;
     mod servers;
 }
