@@ -22,6 +22,7 @@ use rohrpost_pki::revocation::{FetchError, Fetcher, Question};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
+use tracing::warn;
 
 use self::breaker::Breaker;
 use crate::destinations::Destinations;
@@ -113,6 +114,9 @@ impl Fetcher for HttpFetcher {
             Err(error) if tells_of_trouble(error) => breaker.failed(&host, Instant::now()),
             _ => breaker.succeeded(&host),
         });
+        if let Err(error) = &outcome {
+            warn!(host, %error, "a responder or a server of revocation lists gave nothing");
+        }
         outcome
     }
 }
