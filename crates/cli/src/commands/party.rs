@@ -64,12 +64,12 @@ pub(crate) fn spools() -> SpoolDir {
 
 /// A key pair that opens messages or content.
 pub(crate) fn cipher(file: &Path, pin_file: &Path) -> Result<CipherPair> {
-    config::cipher(keys::pkcs12_file(file, pin_file)?, &file.display().to_string())
+    config::cipher(keys::pkcs12_file(file, pin_file)?.into(), &file.display().to_string())
 }
 
 /// A key pair that signs messages or content.
 pub(crate) fn signature(file: &Path, pin_file: &Path) -> Result<SignaturePair> {
-    config::signature(keys::pkcs12_file(file, pin_file)?, &file.display().to_string())
+    config::signature(keys::pkcs12_file(file, pin_file)?.into(), &file.display().to_string())
 }
 
 /// Something to run requests on.

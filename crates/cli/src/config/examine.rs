@@ -5,12 +5,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use rohrpost_crypto::policy::Policy;
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
-use rohrpost_pki::{Anchors, Certificate, KeyEntry, Use, Verdict, inspect};
+use rohrpost_pki::{Anchors, Certificate, Use, Verdict, inspect};
 
 use super::raw::{KeyFiles, RawConfig};
 use super::{
-    Revocation, anchors, base, beginning, certificates, cipher, dangerous, gateway_config, keys, log_filter, log_json,
-    policy, raw, settings, signature,
+    OwnKey, Revocation, anchors, base, beginning, certificates, cipher, dangerous, gateway_config, keys, log_filter,
+    log_json, policy, raw, settings, signature,
 };
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -94,7 +94,7 @@ pub(crate) fn examine(args: &ConfigArgs) -> Result<Vec<Finding>> {
 }
 
 /// Reads a key pair, tries it for its purpose, and keeps what can be shown of it.
-fn pair(files: &KeyFiles, base: &Path, key: &str, fits: impl FnOnce(KeyEntry) -> Result<()>) -> Result<Shown> {
+fn pair(files: &KeyFiles, base: &Path, key: &str, fits: impl FnOnce(OwnKey) -> Result<()>) -> Result<Shown> {
     let entry = keys::key_pair(files, base, key)?;
     let shown = Shown { certificate: entry.certificate.clone(), chain: entry.chain.clone() };
     fits(entry).map(|()| shown)
@@ -169,8 +169,13 @@ fn tls_files(raw: &RawConfig, base: &Path) -> Result<String> {
         }
     }
     if let (Some(certificate), Some(key)) = (&https.certificate, &https.key) {
-        let files =
-            KeyFiles { certificate: Some(certificate.clone()), key: Some(key.clone()), pkcs12: None, pin_file: None };
+        let files = KeyFiles {
+            certificate: Some(certificate.clone()),
+            key: Some(key.clone()),
+            pkcs12: None,
+            pin_file: None,
+            token: None,
+        };
         keys::key_pair(&files, base, "https.key")?;
     }
     Ok("certificate and key belong together".to_owned())

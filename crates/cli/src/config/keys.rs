@@ -7,20 +7,44 @@ use anyhow::{Context as _, Result};
 use rohrpost_pki::pkcs12::{self, Pin};
 use rohrpost_pki::{Certificate, KeyEntry, pem};
 
-use super::raw::KeyFiles;
+use super::OwnKey;
+use super::raw::{KeyFiles, TokenKey};
 use crate::failure::{Failure, Kind};
 
-/// Reads a key pair; relative paths start at `base`.
-pub(crate) fn key_pair(files: &KeyFiles, base: &Path, name: &str) -> Result<KeyEntry> {
+/// Reads a key pair, or finds it on its token; relative paths start at `base`.
+pub(crate) fn key_pair(files: &KeyFiles, base: &Path, name: &str) -> Result<OwnKey> {
     let at = |path: &PathBuf| base.join(path);
-    let read = match (&files.pkcs12, &files.pin_file, &files.certificate, &files.key) {
-        (Some(file), Some(pin_file), None, None) => pkcs12_file(&at(file), &at(pin_file)),
-        (None, None, Some(certificate), Some(key)) => pem_files(&at(certificate), &at(key)),
+    let read = match (&files.pkcs12, &files.pin_file, &files.certificate, &files.key, &files.token) {
+        (Some(file), Some(pin_file), None, None, None) => pkcs12_file(&at(file), &at(pin_file)).map(OwnKey::from),
+        (None, None, Some(certificate), Some(key), None) => pem_files(&at(certificate), &at(key)).map(OwnKey::from),
+        (None, Some(pin_file), Some(certificate), None, Some(token)) => {
+            on_token(token, &at(certificate), &at(pin_file))
+        }
         _ => Err(Failure::new(Kind::Configuration, "no key pair is named")
-            .remedy("give either `pkcs12` and `pin_file`, or `certificate` and `key`")
+            .remedy("give either `pkcs12` and `pin_file`, or `certificate` and `key`, or `token`, `pin_file` and `certificate`")
             .into()),
     };
     read.map_err(|error| Failure::at_key(name, error))
+}
+
+#[cfg(feature = "pkcs11")]
+fn on_token(token: &TokenKey, certificate: &Path, pin_file: &Path) -> Result<OwnKey> {
+    use rohrpost_token::{Pin, Token};
+    let pin = zeroize::Zeroizing::new(fs::read_to_string(pin_file).with_context(|| unreadable(pin_file))?);
+    let pin = Pin::from(pin.lines().next().unwrap_or_default());
+    let open = Token::open(&token.module, &token.label, pin).with_context(|| {
+        Failure::new(Kind::Configuration, format!("the token {:?} cannot be used", token.label))
+            .remedy("check `module`, `label` and the PIN; `pkcs11-tool --module FILE -L` lists what is there")
+    })?;
+    let mut certificates = certificates(certificate)?;
+    Ok(OwnKey::on_token(certificates.remove(0), certificates, open, &token.key))
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn on_token(_: &TokenKey, _: &Path, _: &Path) -> Result<OwnKey> {
+    Err(Failure::new(Kind::Configuration, "this program was built without PKCS#11")
+        .remedy("build it with it: cargo install --locked --path crates/cli --features pkcs11")
+        .into())
 }
 
 /// Reads a PKCS#12 file with the PIN in the first line of another file.

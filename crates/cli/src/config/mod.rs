@@ -6,6 +6,7 @@ mod forwarding;
 pub(crate) mod keys;
 mod layers;
 mod mailboxes;
+mod own_key;
 mod raw;
 mod revocation;
 
@@ -26,11 +27,12 @@ use rohrpost_osci::feedback::Language;
 use rohrpost_osci::ns::MessageType;
 use rohrpost_pipeline::keyring::{CipherPair, KeyChange, KeyRing, SignaturePair};
 use rohrpost_pipeline::spool::SpoolDir;
-use rohrpost_pki::{Anchors, Certificate, KeyEntry, KeyUsage};
+use rohrpost_pki::{Anchors, Certificate, KeyUsage};
 use rohrpost_store::{MailboxLimits, Retention};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) use examine::{Finding, examine};
+pub(crate) use own_key::OwnKey;
 pub(crate) use raw::DEFAULT;
 pub(crate) use raw::{KeyFiles, RawConfig};
 pub(crate) use revocation::Revocation;
@@ -186,28 +188,28 @@ pub(crate) fn keys_of(args: &ConfigArgs) -> Result<KeyRing> {
 }
 
 /// A key pair that opens messages.
-pub(crate) fn cipher(entry: KeyEntry, name: &str) -> Result<CipherPair> {
+pub(crate) fn cipher(entry: OwnKey, name: &str) -> Result<CipherPair> {
     let unfit =
         || Failure::new(Kind::Configuration, format!("{name}: the key cannot decrypt")).remedy("use an RSA key");
-    let key = entry.key.decryptor().with_context(unfit)?;
-    Ok(CipherPair { certificate: entry.certificate, key: Arc::new(key) })
+    let key = entry.decryptor().with_context(unfit)?;
+    Ok(CipherPair { certificate: entry.certificate, key })
 }
 
 /// A key pair that signs messages: RSA with SHA-256, elliptic curves with the digest of their size.
-pub(crate) fn signature(entry: KeyEntry, name: &str) -> Result<SignaturePair> {
+pub(crate) fn signature(entry: OwnKey, name: &str) -> Result<SignaturePair> {
     if entry.certificate.key_usage().is_some_and(|usage: KeyUsage| !usage.allows_signature()) {
         return Err(Failure::new(Kind::Configuration, format!("{name}: the certificate does not allow signatures"))
             .remedy("use a certificate whose key usage has digitalSignature or nonRepudiation")
             .into());
     }
-    let algorithm = match entry.key.kind() {
+    let algorithm = match entry.kind()? {
         rohrpost_crypto::KeyKind::Rsa { .. } => SignatureAlgorithm::RsaSha256,
         rohrpost_crypto::KeyKind::Ec { curve } if curve.bits() > 256 => SignatureAlgorithm::EcdsaSha512,
         _ => SignatureAlgorithm::EcdsaSha256,
     };
     let unfit = || Failure::new(Kind::Configuration, format!("{name}: the key cannot sign"));
-    let key = entry.key.signer(algorithm).with_context(unfit)?;
-    Ok(SignaturePair { certificate: entry.certificate, key: Arc::new(key) })
+    let key = entry.signer(algorithm).with_context(unfit)?;
+    Ok(SignaturePair { certificate: entry.certificate, key })
 }
 
 fn certificates(name: &str, files: &[PathBuf], base: &Path) -> Result<Vec<Certificate>> {

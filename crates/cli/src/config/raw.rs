@@ -55,7 +55,7 @@ pub(crate) struct KeyChange {
     pub(crate) signature: Option<KeyFiles>,
 }
 
-/// Where one key pair lies: PKCS#12 with a PIN file, or certificate and key as PEM.
+/// Where one key pair lies: PKCS#12 with a PIN file, certificate and key as PEM, or a certificate with the key on a token.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyFiles {
@@ -63,6 +63,17 @@ pub(crate) struct KeyFiles {
     pub(crate) pin_file: Option<PathBuf>,
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+    pub(crate) token: Option<TokenKey>,
+}
+
+/// A private key on a token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "pkcs11"), expect(dead_code, reason = "read so that the message can say what is missing"))]
+pub(crate) struct TokenKey {
+    pub(crate) module: PathBuf,
+    pub(crate) label: String,
+    pub(crate) key: String,
 }
 
 #[derive(Debug, Deserialize)]

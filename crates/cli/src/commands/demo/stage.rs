@@ -143,8 +143,8 @@ directory = \"data\"
 impl Office {
     fn open(party: Party) -> Result<Self> {
         Ok(Self {
-            cipher: config::cipher(party.cipher.entry, &party.name)?,
-            signature: config::signature(party.signature.entry, &party.name)?,
+            cipher: config::cipher(party.cipher.entry.into(), &party.name)?,
+            signature: config::signature(party.signature.entry.into(), &party.name)?,
             name: party.name,
             cipher_file: party.cipher.archive,
             signature_file: party.signature.archive,

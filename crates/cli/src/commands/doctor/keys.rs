@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use rohrpost_crypto::KeyKind;
 use rohrpost_crypto::policy::Policy;
-use rohrpost_pki::{Anchors, Certificate, KeyEntry, Use, Verdict, inspect};
+use rohrpost_pki::{Anchors, Certificate, Use, Verdict, inspect};
 use time::OffsetDateTime;
 
 use super::finding::{Finding, chain, text};
-use crate::config::{self, KeyFiles, RawConfig, keys};
+use crate::config::{self, KeyFiles, OwnKey, RawConfig, keys};
 use crate::failure::Failure;
 use crate::output::stamp;
 
 pub(super) fn examine(raw: &RawConfig, base: &Path, now: OffsetDateTime) -> Vec<Finding> {
     let (trust, mut findings) = trust(raw, base, now);
-    let mut pair = |check, files: &KeyFiles, usage, fits: &dyn Fn(KeyEntry) -> Result<()>| {
+    let mut pair = |check, files: &KeyFiles, usage, fits: &dyn Fn(OwnKey) -> Result<()>| {
         findings.extend(key_pair(check, files, base, &trust, usage, now, fits));
     };
     pair("keys.cipher", &raw.keys.cipher, Use::Encryption, &|entry| config::cipher(entry, "keys.cipher").map(drop));
@@ -103,7 +103,7 @@ fn key_pair(
     trust: &Trust,
     usage: Use,
     now: OffsetDateTime,
-    fits: &dyn Fn(KeyEntry) -> Result<()>,
+    fits: &dyn Fn(OwnKey) -> Result<()>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in [&files.pkcs12, &files.pin_file, &files.key].into_iter().flatten() {
@@ -225,8 +225,13 @@ pub(super) fn exposed(check: &'static str, file: &Path) -> Option<Finding> {
 fn tls(raw: &RawConfig, base: &Path, now: OffsetDateTime) -> Vec<Finding> {
     let check = "https";
     let (Some(certificate), Some(key)) = (&raw.https.certificate, &raw.https.key) else { return Vec::new() };
-    let files =
-        KeyFiles { certificate: Some(certificate.clone()), key: Some(key.clone()), pkcs12: None, pin_file: None };
+    let files = KeyFiles {
+        certificate: Some(certificate.clone()),
+        key: Some(key.clone()),
+        pkcs12: None,
+        pin_file: None,
+        token: None,
+    };
     let mut findings: Vec<Finding> = exposed(check, &base.join(key)).into_iter().collect();
     match keys::key_pair(&files, base, check) {
         Err(error) => findings.push(
@@ -244,7 +249,7 @@ fn tls(raw: &RawConfig, base: &Path, now: OffsetDateTime) -> Vec<Finding> {
             let (subject, until) = (entry.certificate.subject().to_string(), stamp(entry.certificate.not_after()));
             findings.push(Finding::ok(check, text!("{subject}, gültig bis {until}", "{subject}, valid until {until}")));
             findings.extend(lifetime(check, &entry.certificate, now));
-            if matches!(entry.key.kind(), KeyKind::Rsa { .. }) {
+            if matches!(entry.kind(), Ok(KeyKind::Rsa { .. })) {
                 findings.push(
                     Finding::warning(
                         check,
