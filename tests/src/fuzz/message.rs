@@ -153,6 +153,8 @@ fn compose_request(request: &Request, from: &Message) -> Composed {
         Request::StoreDelivery(order) => order.compose(from.delivery()?),
         Request::FetchDelivery(order) => order.compose(),
         Request::FetchProcessCard(order) => order.compose(),
+        Request::ForwardDelivery(order) => order.compose(from.delivery()?),
+        Request::MediateDelivery(order) => order.compose(from.delivery()?),
         other => panic!("{other:?} is not composed here"),
     })
 }
@@ -165,6 +167,8 @@ fn compose_response(response: &Response, from: &Message) -> Composed {
         Response::StoreDelivery(answer) => answer.compose(),
         Response::FetchDelivery(answer) => answer.compose(from.delivery()),
         Response::FetchProcessCard(answer) => answer.compose(),
+        Response::ForwardDelivery(answer) => answer.compose(),
+        Response::MediateDelivery(answer) => answer.compose(from.delivery()),
         other => panic!("{other:?} is not composed here"),
     })
 }

@@ -65,10 +65,17 @@ pub(super) fn types() {
             cases.push(of_type(message_type, 9300));
         }
     }
-    for name in ["ForwardDelivery", "MediateDelivery", "AcceptDelivery", "ProcessDelivery", "PartialStoreDelivery"] {
+    for (name, code) in [
+        // Who is to get it is missing.
+        ("ForwardDelivery", 9100),
+        ("MediateDelivery", 9100),
+        ("AcceptDelivery", 9300),
+        ("ProcessDelivery", 9300),
+        ("PartialStoreDelivery", 9300),
+    ] {
         let message_type = MessageType::ALL.into_iter().find(|known| known.name() == name).unwrap();
         let element = message_type.order_block().unwrap().1;
-        cases.push(Case::new(format!("a delivery called {name}"), STORE, fault(9300)).draft(move |draft| {
+        cases.push(Case::new(format!("a delivery called {name}"), STORE, fault(code)).draft(move |draft| {
             draft.schema_location = message_type.schema_location();
             let text = draft.block("storedelivery").text.replace("storeDelivery", element);
             draft.block("storedelivery").text = if name.starts_with("Partial") {

@@ -69,9 +69,9 @@ fn refusals() -> Vec<Case> {
         case("another order's name", GetMessageId, 9100)
             .draft(|draft| draft.schema_location = draft.schema_location.replace("soapGetMessageId", "soapSendMoney")),
         case("a delivery for somebody passive", StoreDelivery, 9300).draft(|draft| {
-            draft.schema_location = MessageType::ForwardDelivery.schema_location();
+            draft.schema_location = MessageType::AcceptDelivery.schema_location();
             let block = draft.block("storedelivery");
-            block.text = block.text.replace("storeDelivery", "forwardDelivery");
+            block.text = block.text.replace("storeDelivery", "acceptDelivery");
         }),
         case("XML that is none", GetMessageId, 9100).envelope(|xml| replace(xml, "</soap:Header>", "</soap:Heade>")),
         case("an element that is no order", GetMessageId, 9100).draft(|draft| {
