@@ -206,3 +206,32 @@ fn private() -> OpenOptions {
     options.write(true).mode(0o600);
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn rewriting_writes_everything_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        assert!(!SystemDisk.rewrite(&path).unwrap(), "there is none");
+        assert!(!path.exists());
+        // Longer than what is read at a time, and no multiple of it.
+        for length in [0, 1, 1 << 20, (5 << 19) + 7] {
+            let bytes: Vec<u8> =
+                (0_u32..length).map(|number| number.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]).collect();
+            fs::write(&path, &bytes).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            let inode = fs::metadata(&path).unwrap().ino();
+            assert!(SystemDisk.rewrite(&path).unwrap());
+            assert!(fs::read(&path).unwrap() == bytes, "{length} bytes");
+            let after = fs::metadata(&path).unwrap();
+            assert_eq!(after.ino(), inode, "the same file: a new one would not cover the bytes of the old one");
+            assert_eq!(after.modified().unwrap() > std::time::UNIX_EPOCH, length > 0, "it was written");
+        }
+    }
+}
