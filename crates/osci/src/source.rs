@@ -33,7 +33,7 @@ pub trait ReadAt: Send + Sync {
 
 /// A sequential reader over `range` of `source`. A range that reaches behind the end stops at the end.
 pub fn reader<S: ReadAt>(source: S, range: Range<u64>) -> RangeReader<S> {
-    RangeReader { source, position: range.start, end: range.end }
+    RangeReader { position: range.start, end: range.end.min(source.len()), source }
 }
 
 /// As [`reader`], buffered: what lies in memory is read where it lies.
@@ -120,16 +120,24 @@ impl<S> RangeReader<S> {
     pub fn position(&self) -> u64 {
         self.position
     }
+
+    /// Bytes still to be read.
+    pub fn remaining(&self) -> u64 {
+        self.end.saturating_sub(self.position)
+    }
 }
 
 impl<S: ReadAt> Read for RangeReader<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = self.end.saturating_sub(self.position);
-        let wanted = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let wanted = usize::try_from(self.remaining()).map_or(buf.len(), |left| left.min(buf.len()));
         if wanted == 0 {
             return Ok(0);
         }
         let read = self.source.read_at(self.position, &mut buf[..wanted])?;
+        if read == 0 {
+            // Somebody cut the source: a short answer must not look like a whole one.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.position += read as u64;
         Ok(read)
     }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rohrpost_osci::source::ReadAt;
+use rohrpost_osci::source::{self, RangeReader, ReadAt};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::temporary;
@@ -83,7 +83,7 @@ impl Spool {
     /// Reads `range` from front to back; what lies beyond the end is cut off. Holds the spool, but
     /// has its own position.
     pub fn reader(&self, range: Range<u64>) -> SpoolReader {
-        SpoolReader { position: range.start, end: range.end.min(self.len()), spool: self.clone() }
+        source::reader(self.clone(), range)
     }
 
     /// Takes the spool apart, so that a store can adopt the file by renaming it.
@@ -138,40 +138,12 @@ impl fmt::Debug for Spool {
 }
 
 /// Sequential reading of a part of a [`Spool`].
-#[derive(Debug)]
-pub struct SpoolReader {
-    spool: Spool,
-    position: u64,
-    end: u64,
-}
-
-impl SpoolReader {
-    /// Bytes still to be read.
-    pub fn remaining(&self) -> u64 {
-        self.end.saturating_sub(self.position)
-    }
-}
-
-impl Read for SpoolReader {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.remaining()).map_or(buf.len(), |rest| rest.min(buf.len()));
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let read = self.spool.read_at(self.position, &mut buf[..wanted])?;
-        if read == 0 {
-            // Somebody cut the file: a short answer must not look like a whole one.
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.position += read as u64;
-        Ok(read)
-    }
-}
+pub type SpoolReader = RangeReader<Spool>;
 
 /// A file of that content with a name.
 fn copy(file: &File, directory: &Path, len: u64) -> io::Result<TempPath> {
     let mut named = temporary().tempfile_in(directory)?;
-    let copied = io::copy(&mut rohrpost_osci::source::reader(file, 0..len), &mut named)?;
+    let copied = io::copy(&mut source::reader(file, 0..len), &mut named)?;
     if copied == len { Ok(named.into_temp_path()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
