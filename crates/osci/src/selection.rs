@@ -75,9 +75,11 @@ impl DeliverySelection {
     /// # Errors
     /// If there is more than one rule, an unknown one or a malformed value.
     pub fn from_order(order: &Element) -> Result<Self, BlockError> {
-        let Some(rule) = only_child(order, "SelectionRule")? else {
-            return Ok(Self::Oldest);
-        };
+        only_child(order, "SelectionRule")?.map_or(Ok(Self::Oldest), Self::from_rule)
+    }
+
+    /// Reads `SelectionRule`.
+    pub(crate) fn from_rule(rule: &Element) -> Result<Self, BlockError> {
         match read::children(rule)?.as_slice() {
             [] => Ok(Self::Oldest),
             [child] if child.is(OSCI, "MessageId") => read::message_id(child).map(Self::ById),

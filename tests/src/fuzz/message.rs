@@ -1,6 +1,6 @@
 //! Whole messages: read, composed again and read again; deliveries handed on.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use rohrpost_osci::card::{InspectionReport, ProcessCard, ProcessCardBundle};
@@ -13,6 +13,7 @@ use rohrpost_osci::header::BlockError;
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::{
     RecipientRequest, RecipientResponse, Request, Response, ResponseHeader, ResponseToFetchDelivery, StoreDelivery,
+    StoreWish,
 };
 use rohrpost_osci::mime::{Boundary, Limits as MimeLimits, Multipart, Part};
 use rohrpost_osci::ns::envelope_context;
@@ -128,6 +129,14 @@ impl Message {
         Some(OutDelivery { package, attachments })
     }
 
+    /// The only attachment; `None` if there is another number of them or it cannot be decoded.
+    fn chunk(&self) -> Option<Arc<dyn ReadAt>> {
+        let [part] = self.multipart.attachments() else { return None };
+        let mut chunk = Vec::new();
+        part.reader(&*self.source).read_to_end(&mut chunk).ok()?;
+        Some(Arc::new(chunk))
+    }
+
     pub(super) fn package(&self) -> Option<OutContent> {
         let place = self.envelope.body().package()?;
         Some(OutContent::received(Arc::clone(&self.source), self.multipart.root().range.start, place))
@@ -155,6 +164,11 @@ fn compose_request(request: &Request, from: &Message) -> Composed {
         Request::FetchProcessCard(order) => order.compose(),
         Request::ForwardDelivery(order) => order.compose(from.delivery()?),
         Request::MediateDelivery(order) => order.compose(from.delivery()?),
+        Request::PartialStoreDelivery(order) => match order.wish {
+            StoreWish::InfoOnly => order.compose(None),
+            StoreWish::Chunk(_) => order.compose(Some(from.chunk()?)),
+        },
+        Request::PartialFetchDelivery(order) => order.compose(),
         other => panic!("{other:?} is not composed here"),
     })
 }
@@ -169,6 +183,8 @@ fn compose_response(response: &Response, from: &Message) -> Composed {
         Response::FetchProcessCard(answer) => answer.compose(),
         Response::ForwardDelivery(answer) => answer.compose(),
         Response::MediateDelivery(answer) => answer.compose(from.delivery()),
+        Response::PartialStoreDelivery(answer) => answer.compose(),
+        Response::PartialFetchDelivery(answer) => answer.compose(from.chunk()),
         other => panic!("{other:?} is not composed here"),
     })
 }

@@ -5,7 +5,7 @@ use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::envelope::{BlockKind, Envelope};
 use rohrpost_osci::header::CustomBlock;
 use rohrpost_osci::ids::MessageId;
-use rohrpost_osci::message::{MessageError, Request, Response};
+use rohrpost_osci::message::{ChunkInformation, MessageError, Request, Response, StoreWish};
 use rohrpost_osci::ns::Direction;
 use rohrpost_osci::selection::{CardFilter, CardRule, DeliverySelection, Role};
 use serde_json::{Value, json};
@@ -47,6 +47,20 @@ pub fn check(facts: &Value, envelope: &Envelope, failures: &mut Failures) {
             failures.same("message id", &facts["message_id"], card.map(|card| card.message_id.as_str()));
             failures.same("subject", &facts["subject"], card.and_then(|card| card.subject.as_deref()));
         }
+        Request::PartialStoreDelivery(store) => {
+            failures.same("message id", &facts["message_id"], store.message_id.as_ref().map(MessageId::as_str));
+            failures.same("subject", &facts["subject"], store.subject.as_deref());
+            match &store.wish {
+                StoreWish::Chunk(information) => chunk(&facts["chunk_information"], information, failures),
+                StoreWish::InfoOnly => {
+                    failures.same("information on a chunk", &facts["chunk_information"], Value::Null)
+                }
+            }
+        }
+        Request::PartialFetchDelivery(fetch) => {
+            selection(&facts["selection"], &delivery_rule(&fetch.selection), failures);
+            chunk(&facts["chunk_information"], &fetch.chunk, failures);
+        }
         Request::FetchDelivery(fetch) => selection(&facts["selection"], &delivery_rule(&fetch.selection), failures),
         Request::FetchProcessCard(fetch) => {
             selection(&facts["selection"], &card_rule(&fetch.selection.rule), failures);
@@ -73,6 +87,19 @@ fn answer(facts: &Value, response: &Response, failures: &mut Failures) {
             }
             answer.card.iter().collect()
         }
+        Response::PartialStoreDelivery(answer) => {
+            if let Some(information) = &answer.chunk {
+                chunk(&facts["chunk_information"], information, failures);
+            }
+            answer.card.iter().collect()
+        }
+        Response::PartialFetchDelivery(answer) => {
+            if let Some(information) = &answer.chunk {
+                chunk(&facts["chunk_information"], information, failures);
+            }
+            failures.same("message id", &facts["message_id"], answer.message_id.as_ref().map(MessageId::as_str));
+            Vec::new()
+        }
         Response::FetchProcessCard(answer) => {
             if let Some(rule) = &answer.selection {
                 selection(&facts["echo"]["selection"], &card_rule(&rule.rule), failures);
@@ -94,6 +121,20 @@ fn answer(facts: &Value, response: &Response, failures: &mut Failures) {
         failures.same("received", &stated["reception"], stamp(&bundle.card.reception));
         failures.same("subject", &stated["subject"], bundle.card.subject.as_deref());
         failures.same("inspections", &stated["inspections"], bundle.report.inspections().unwrap().len());
+    }
+}
+
+fn chunk(facts: &Value, chunk: &ChunkInformation, failures: &mut Failures) {
+    let received = chunk.received.as_ref().map(|all| all.iter().map(u64::to_string).collect::<Vec<_>>().join(" "));
+    let received = received.map(|all| if all.is_empty() { "-1".to_owned() } else { all });
+    for (name, read) in [
+        ("ChunkNumber", chunk.number.map(|number| number.to_string())),
+        ("ChunkSize", chunk.size.map(|number| number.to_string())),
+        ("TotalChunkNumbers", chunk.total.map(|number| number.to_string())),
+        ("TotalMessageSize", chunk.message_size.map(|number| number.to_string())),
+        ("ReceivedChunks", received),
+    ] {
+        failures.same(name, &facts[name], read);
     }
 }
 

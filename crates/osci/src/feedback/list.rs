@@ -91,6 +91,18 @@ impl Feedback {
         feedback
     }
 
+    /// What became of a message within another one: unlike the feedback of an answer, it may also hold codes that are faults otherwise.
+    pub fn of_inner(success: Code, codes: &[Code], language: Language) -> Self {
+        let error = codes.iter().copied().find(|code| code.severity() == Severity::Error);
+        let mut feedback = Self { entries: Vec::new() };
+        for code in [error.unwrap_or(success)].iter().chain(codes) {
+            if !feedback.contains(*code) {
+                feedback.place(feedback.entries.len(), *code, language.tag().to_owned(), language);
+            }
+        }
+        feedback
+    }
+
     /// Takes received entries as they are.
     pub fn from_entries(entries: Vec<Entry>) -> Self {
         Self { entries }
@@ -134,7 +146,12 @@ impl Feedback {
 
     /// Writes `osci:Feedback`, canonical, for a context in which the prefix is declared.
     pub fn write(&self, xml: &mut XmlWriter) {
-        xml.open("osci:Feedback", &[]);
+        self.write_as("osci:Feedback", xml);
+    }
+
+    /// Writes the entries within an element of another name: `osci2017:InsideFeedback`.
+    pub fn write_as(&self, name: &'static str, xml: &mut XmlWriter) {
+        xml.open(name, &[]);
         for entry in &self.entries {
             let language: &[_] = match &entry.language {
                 Some(language) => &[("xml:lang", language.as_str())],
@@ -165,6 +182,10 @@ impl Feedback {
 
     fn insert(&mut self, at: usize, code: Code, tag: String, language: Language) {
         debug_assert!(code.level() == Level::Order, "{code} is a fault, not feedback");
+        self.place(at, code, tag, language);
+    }
+
+    fn place(&mut self, at: usize, code: Code, tag: String, language: Language) {
         let text = Some(code.text(language).to_owned());
         self.entries.insert(at, Entry { code: code.into(), language: Some(tag), text });
     }
@@ -210,6 +231,14 @@ mod tests {
         feedback.add(Code::FurtherDeliveries);
         assert_eq!(codes(&feedback), ["0801", "3800", "3707"]);
         assert!(feedback.is_executed());
+    }
+
+    #[test]
+    fn an_inner_message_may_have_failed_in_any_way() {
+        let of = |inner: &[Code]| codes(&Feedback::of_inner(Code::ExecutedDialogOpen, inner, Language::English));
+        assert_eq!(of(&[]), ["0801"]);
+        assert_eq!(of(&[Code::CertificateCheckIncomplete, Code::CertificateCheckIncomplete]), ["0801", "3707"]);
+        assert_eq!(of(&[Code::CertificateCheckIncomplete, Code::NotAMessage]), ["9100", "3707"]);
     }
 
     #[test]

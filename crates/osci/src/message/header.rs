@@ -12,7 +12,7 @@ use crate::header::{
     control_block_from,
 };
 use crate::ids::MessageId;
-use crate::ns::{ACTOR_NEXT, Direction, MessageType, NS5, OSCI};
+use crate::ns::{ACTOR_NEXT, Direction, MessageType, NS5, NS6, OSCI};
 use crate::xml::XmlWriter;
 use rohrpost_xmlsec::tree::Element;
 
@@ -203,7 +203,11 @@ fn custom(envelope: &Envelope) -> Vec<CustomBlock> {
 fn refuse_timestamps(envelope: &Envelope) -> Result<(), MessageError> {
     use MessageType as M;
     match envelope.message_type() {
-        M::StoreDelivery | M::ForwardDelivery | M::MediateDelivery | M::ResponseToProcessDelivery => Ok(()),
+        M::StoreDelivery
+        | M::PartialStoreDelivery
+        | M::ForwardDelivery
+        | M::MediateDelivery
+        | M::ResponseToProcessDelivery => Ok(()),
         _ => refuse(envelope, BlockKind::QualityOfTimestamp, "QualityOfTimestamp"),
     }
 }
@@ -264,10 +268,24 @@ pub(super) fn feedback_and_cards<const N: usize>(
 
 /// An order block: the canonical text of its element.
 pub(super) fn write_order(name: &'static str, id: &'static str, inside: impl FnOnce(&mut XmlWriter)) -> Block {
+    write_order_in(NS5, name, id, inside)
+}
+
+/// The same in the namespace of the 2017 extension.
+pub(super) fn write_order_2017(name: &'static str, id: &'static str, inside: impl FnOnce(&mut XmlWriter)) -> Block {
+    write_order_in(NS6, name, id, inside)
+}
+
+fn write_order_in(
+    namespaces: &'static str,
+    name: &'static str,
+    id: &'static str,
+    inside: impl FnOnce(&mut XmlWriter),
+) -> Block {
     let mut xml = XmlWriter::new();
     inside(&mut xml);
     let inside = xml.finish();
-    Block::written(id, format!(r#"<{name}{NS5} Id="{id}"{ACTOR_NEXT}>{inside}</{name}>"#))
+    Block::written(id, format!(r#"<{name}{namespaces} Id="{id}"{ACTOR_NEXT}>{inside}</{name}>"#))
 }
 
 /// A body with an element that holds feedback and what follows it.

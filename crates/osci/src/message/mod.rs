@@ -30,6 +30,7 @@
 //! ```
 
 mod accept_delivery;
+mod chunk_information;
 mod exit_dialog;
 mod fetch_delivery;
 mod fetch_process_card;
@@ -38,6 +39,8 @@ mod get_message_id;
 mod header;
 mod init_dialog;
 mod mediate_delivery;
+mod partial_fetch_delivery;
+mod partial_store_delivery;
 mod process_delivery;
 mod recipient;
 mod store_delivery;
@@ -50,6 +53,7 @@ use crate::header::BlockError;
 use crate::ns::{Direction, MessageType};
 
 pub use accept_delivery::{AcceptDelivery, ResponseToAcceptDelivery};
+pub use chunk_information::{ChunkInformation, ChunkPartMisplaced};
 pub use exit_dialog::{ExitDialog, ResponseToExitDialog};
 pub use fetch_delivery::{FetchDelivery, ResponseToFetchDelivery};
 pub use fetch_process_card::{FetchProcessCard, ResponseToFetchProcessCard};
@@ -58,6 +62,8 @@ pub use get_message_id::{GetMessageId, ResponseToGetMessageId};
 pub use header::{RequestHeader, ResponseHeader};
 pub use init_dialog::{InitDialog, ResponseToInitDialog};
 pub use mediate_delivery::{MediateCard, MediateDelivery, ResponseToMediateDelivery};
+pub use partial_fetch_delivery::{PartialFetchDelivery, ResponseToPartialFetchDelivery};
+pub use partial_store_delivery::{PartialStoreDelivery, ResponseToPartialStoreDelivery, StoreWish};
 pub use process_delivery::{ProcessDelivery, ReplyWithCard, RequestWithCard, ResponseToProcessDelivery};
 pub use recipient::{RecipientRequest, RecipientResponse};
 pub use store_delivery::{ResponseToStoreDelivery, StoreDelivery};
@@ -82,6 +88,10 @@ pub enum Request {
     ForwardDelivery(ForwardDelivery),
     /// Forwards a delivery to a passive recipient and wants its reply.
     MediateDelivery(MediateDelivery),
+    /// Stores one chunk of a delivery.
+    PartialStoreDelivery(PartialStoreDelivery),
+    /// Fetches one chunk of a delivery.
+    PartialFetchDelivery(PartialFetchDelivery),
 }
 
 /// An answer of an intermediary to a client.
@@ -104,6 +114,10 @@ pub enum Response {
     ForwardDelivery(ResponseToForwardDelivery),
     /// Answers [`Request::MediateDelivery`].
     MediateDelivery(Box<ResponseToMediateDelivery>),
+    /// Answers [`Request::PartialStoreDelivery`].
+    PartialStoreDelivery(Box<ResponseToPartialStoreDelivery>),
+    /// Answers [`Request::PartialFetchDelivery`].
+    PartialFetchDelivery(ResponseToPartialFetchDelivery),
 }
 
 /// Why an envelope is not the message that is asked for.
@@ -151,7 +165,8 @@ impl Request {
             MessageType::FetchProcessCard => FetchProcessCard::parse(envelope).map(Self::FetchProcessCard),
             MessageType::ForwardDelivery => ForwardDelivery::parse(envelope).map(Self::ForwardDelivery),
             MessageType::MediateDelivery => MediateDelivery::parse(envelope).map(Self::MediateDelivery),
-            other if other.direction() == Direction::RequestToIntermediary => Err(MessageError::NotSupported(other)),
+            MessageType::PartialStoreDelivery => PartialStoreDelivery::parse(envelope).map(Self::PartialStoreDelivery),
+            MessageType::PartialFetchDelivery => PartialFetchDelivery::parse(envelope).map(Self::PartialFetchDelivery),
             other => Err(MessageError::WrongDirection(other)),
         }
     }
@@ -167,6 +182,8 @@ impl Request {
             Self::FetchProcessCard(order) => &order.header,
             Self::ForwardDelivery(order) => &order.header,
             Self::MediateDelivery(order) => &order.header,
+            Self::PartialStoreDelivery(order) => &order.header,
+            Self::PartialFetchDelivery(order) => &order.header,
         }
     }
 
@@ -181,6 +198,8 @@ impl Request {
             Self::FetchProcessCard(_) => MessageType::FetchProcessCard,
             Self::ForwardDelivery(_) => MessageType::ForwardDelivery,
             Self::MediateDelivery(_) => MessageType::MediateDelivery,
+            Self::PartialStoreDelivery(_) => MessageType::PartialStoreDelivery,
+            Self::PartialFetchDelivery(_) => MessageType::PartialFetchDelivery,
         }
     }
 
@@ -211,6 +230,12 @@ impl Response {
             MessageType::ResponseToMediateDelivery => {
                 ResponseToMediateDelivery::parse(envelope).map(Box::new).map(Self::MediateDelivery)
             }
+            MessageType::ResponseToPartialStoreDelivery => {
+                ResponseToPartialStoreDelivery::parse(envelope).map(Box::new).map(Self::PartialStoreDelivery)
+            }
+            MessageType::ResponseToPartialFetchDelivery => {
+                ResponseToPartialFetchDelivery::parse(envelope).map(Self::PartialFetchDelivery)
+            }
             other if other.direction() == Direction::Response => Err(MessageError::NotSupported(other)),
             other => Err(MessageError::WrongDirection(other)),
         }
@@ -227,6 +252,8 @@ impl Response {
             Self::FetchProcessCard(answer) => &answer.header,
             Self::ForwardDelivery(answer) => &answer.header,
             Self::MediateDelivery(answer) => &answer.header,
+            Self::PartialStoreDelivery(answer) => &answer.header,
+            Self::PartialFetchDelivery(answer) => &answer.header,
         }
     }
 
@@ -241,6 +268,8 @@ impl Response {
             Self::FetchProcessCard(answer) => &answer.feedback,
             Self::ForwardDelivery(answer) => &answer.feedback,
             Self::MediateDelivery(answer) => &answer.feedback,
+            Self::PartialStoreDelivery(answer) => &answer.feedback,
+            Self::PartialFetchDelivery(answer) => &answer.feedback,
         }
     }
 
