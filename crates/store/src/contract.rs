@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
+use rohrpost_osci::source::ReadAt;
 use time::OffsetDateTime;
 
-use crate::delivery::{Card, Delivery, StoredDelivery};
+use crate::chunks::{KeepChunkError, NewChunk, Upload, UploadKey};
+use crate::delivery::{BodySource, Card, Delivery, StoredDelivery};
 use crate::error::{AcceptError, ExportError, StorageError};
 use crate::outbound::{OutboundDelivery, OutboundEnd};
 use crate::recheck::{Amendment, DueRecheck};
@@ -151,6 +154,51 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// If the storage fails.
     fn amend(&self, message_id: &MessageId, amendment: Amendment, at: OffsetDateTime) -> Result<bool, StorageError>;
+
+    /// Keeps a chunk of a delivery, and tells how far that is then. No entry in the log: it is no delivery yet.
+    ///
+    /// # Errors
+    /// [`KeepChunkError`]; after any but a failed storage the upload is as it was.
+    fn keep_chunk(&self, chunk: NewChunk) -> Result<Upload, KeepChunkError>;
+
+    /// How far an upload is. Changes nothing.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn upload(&self, key: &UploadKey) -> Result<Option<Upload>, StorageError>;
+
+    /// The bytes of a chunk, if it is there.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn chunk(&self, key: &UploadKey, number: u32) -> Result<Option<Arc<dyn ReadAt>>, StorageError>;
+
+    /// Ends an upload whose delivery was refused, with these feedback codes; its chunks go. One that was accepted ends with its
+    /// acceptance, see [`Delivery::upload`].
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn end_upload(&self, key: &UploadKey, codes: &[u16], at: OffsetDateTime) -> Result<(), StorageError>;
+
+    /// The answer kept for a delivery that is fetched in chunks.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn prepared(&self, message_id: &MessageId, at: OffsetDateTime) -> Result<Option<Arc<dyn ReadAt>>, StorageError>;
+
+    /// Keeps the answer for a delivery that is fetched in chunks, until the delivery is acknowledged, its body is removed, or
+    /// [`retention`](Self::retention) finds it unused. One that is there already stays. Whether there is one now: not if all answers
+    /// together would be larger than `limit`.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn keep_prepared(
+        &self,
+        message_id: &MessageId,
+        answer: BodySource,
+        at: OffsetDateTime,
+        limit: u64,
+    ) -> Result<bool, StorageError>;
 
     /// The card of a delivery, whoever asks.
     ///

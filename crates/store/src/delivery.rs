@@ -11,6 +11,7 @@ use rohrpost_osci::source::ReadAt;
 use tempfile::TempPath;
 use time::OffsetDateTime;
 
+use crate::chunks::UploadEnd;
 use crate::outbound::Outbound;
 use crate::recheck::Recheck;
 use crate::stamp;
@@ -51,6 +52,8 @@ pub struct Delivery {
     pub outbound: Option<Outbound>,
     /// Certificates that have to be looked at again, if there are any.
     pub recheck: Option<Recheck>,
+    /// The upload that ends with this delivery, if it came in chunks.
+    pub upload: Option<UploadEnd>,
     /// How much the mailbox may hold, or how much may be on its way to this addressee.
     pub limits: MailboxLimits,
     /// Salt of the commitments in `leaf`; kept until the body goes.
@@ -76,6 +79,7 @@ impl Delivery {
             body,
             outbound: None,
             recheck: None,
+            upload: None,
             limits: MailboxLimits::default(),
             salt: None,
             leaf: Leaf::new(accepted_at, Event::Accepted),

@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod chunks;
 mod contract;
 mod delivery;
 pub mod disk;
@@ -46,6 +47,7 @@ mod sqlite;
 mod stamp;
 mod waiting;
 
+pub use chunks::{KeepChunkError, NewChunk, Upload, UploadEnd, UploadKey, UploadLimits, UploadPlan};
 pub use contract::{Accepting, Stats, Store};
 pub use delivery::{Attachment, BodySource, Card, Content, Delivery, MailboxLimits, StoredDelivery};
 pub use error::{AcceptError, ExportError, StorageError};

@@ -11,6 +11,8 @@ pub struct Retention {
     pub unreceived_bodies: Option<Duration>,
     /// Cards whose body is gone, counted from the last change of the card.
     pub cards: Option<Duration>,
+    /// What comes or is fetched in chunks and nobody went on with, counted from the last use.
+    pub unfinished: Option<Duration>,
     /// How long a message id that was issued but not used stays valid. The ids of removed cards are remembered that long
     /// beyond the card's own time; afterwards no valid token with such an id can exist.
     pub unused_ids: Option<Duration>,
@@ -28,4 +30,8 @@ pub struct RetentionReport {
     pub cards: u64,
     /// Remembered ids.
     pub ids: u64,
+    /// Uploads, ended or not, that were forgotten.
+    pub uploads: u64,
+    /// Answers kept for being fetched in chunks.
+    pub prepared: u64,
 }

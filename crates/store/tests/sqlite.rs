@@ -47,6 +47,15 @@ run! {
         what_is_due_is_found_until_it_is_over,
         a_card_is_amended_with_an_entry_in_the_log,
         an_amendment_of_a_removed_card_is_none;
+    chunks:
+        chunks_come_in_any_order_and_outlive_the_process,
+        a_chunk_counts_once_and_contradicts_nothing,
+        owners_do_not_meet,
+        uploads_are_bounded_per_owner_and_in_all,
+        an_upload_ends_with_its_delivery,
+        what_nobody_goes_on_with_is_forgotten,
+        a_prepared_answer_stays_as_it_is,
+        only_files_of_kept_chunks_outlive_a_crash;
     cards:
         only_participants_see_a_card,
         a_page_says_whether_there_is_more,

@@ -113,6 +113,7 @@ impl Config {
                 unreceived_bodies: days(raw.retention.unreceived_bodies_days),
                 cards: days(raw.retention.cards_days),
                 unused_ids: Some(message_id_lifetime),
+                unfinished: None,
             },
             retention_interval: Duration::from_secs(60 * u64::from(raw.retention.interval_minutes.max(1))),
             gateway: gateway_config(raw, base)?,

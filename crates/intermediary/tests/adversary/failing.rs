@@ -7,9 +7,11 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
+use rohrpost_osci::source::ReadAt;
 use rohrpost_store::{
-    AcceptError, Accepting, Amendment, Card, CardPage, CardRule, Delivery, DueRecheck, ExportError, FetchRule,
-    OutboundDelivery, OutboundEnd, Retention, RetentionReport, SqliteStore, Stats, StorageError, Store, StoredDelivery,
+    AcceptError, Accepting, Amendment, BodySource, Card, CardPage, CardRule, Delivery, DueRecheck, ExportError, FetchRule,
+    KeepChunkError, NewChunk, OutboundDelivery, OutboundEnd, Retention, RetentionReport, SqliteStore, Stats,
+    StorageError, Store, StoredDelivery, Upload, UploadKey,
 };
 use time::OffsetDateTime;
 
@@ -141,6 +143,39 @@ impl Store for Failing {
     fn amend(&self, message_id: &MessageId, amendment: Amendment, at: OffsetDateTime) -> Result<bool, StorageError> {
         self.check()?;
         self.store.amend(message_id, amendment, at)
+    }
+
+    fn keep_chunk(&self, chunk: NewChunk) -> Result<Upload, KeepChunkError> {
+        self.check()?;
+        self.store.keep_chunk(chunk)
+    }
+
+    fn upload(&self, key: &UploadKey) -> Result<Option<Upload>, StorageError> {
+        self.store.upload(key)
+    }
+
+    fn chunk(&self, key: &UploadKey, number: u32) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        self.store.chunk(key, number)
+    }
+
+    fn end_upload(&self, key: &UploadKey, codes: &[u16], at: OffsetDateTime) -> Result<(), StorageError> {
+        self.check()?;
+        self.store.end_upload(key, codes, at)
+    }
+
+    fn prepared(&self, message_id: &MessageId, at: OffsetDateTime) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        self.store.prepared(message_id, at)
+    }
+
+    fn keep_prepared(
+        &self,
+        message_id: &MessageId,
+        answer: BodySource,
+        at: OffsetDateTime,
+        limit: u64,
+    ) -> Result<bool, StorageError> {
+        self.check()?;
+        self.store.keep_prepared(message_id, answer, at, limit)
     }
 
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {

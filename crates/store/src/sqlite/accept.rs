@@ -7,11 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::bodies::{Bodies, Placed};
 use super::layout::Layout;
 use super::log::Entry;
-use super::outbox;
-use super::rechecks;
 use super::rows::{OUTBOUND, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
+use super::{outbox, rechecks, uploads};
 use crate::contract::Accepting;
 use crate::delivery::{BodySource, Delivery, MailboxLimits};
 use crate::error::{AcceptError, StorageError};
@@ -26,7 +25,8 @@ pub(super) fn accept(writer: &Writer, bodies: &Bodies, delivery: Delivery) -> Re
         Placed::File { name, .. } => Some(name.clone()),
         Placed::Row(_) => None,
     };
-    let result = writer.change_if(row.inserting()).map(drop);
+    let result = writer.change_if(row.inserting());
+    let result = result.map(|(_, chunks)| chunks.iter().for_each(|file| bodies.remove(file)));
     // Refused for certain. After a failure of the storage nobody knows what the disk says, so the next start decides.
     if let (Err(AcceptError::MessageIdUsed | AcceptError::MailboxFull { .. }), Some(name)) = (&result, file) {
         bodies.remove(&name);
@@ -63,13 +63,17 @@ impl Row {
         Ok(Box::new(Self { delivery, placed, entry, layout }))
     }
 
-    /// The change that inserts it. The row comes back, so that its memory is freed by the thread that has it.
-    fn inserting(self: Box<Self>) -> impl FnOnce(&mut Batch<'_>) -> Result<Box<Self>, AcceptError> + Send + 'static {
-        move |batch| insert(batch, &self).map(|()| self)
+    /// The change that inserts it. The row comes back, so that its memory is freed by the thread that has it, with the files that may
+    /// go then.
+    fn inserting(self: Box<Self>) -> impl FnOnce(&mut Batch<'_>) -> Result<Inserted, AcceptError> + Send + 'static {
+        move |batch| insert(batch, &self).map(|chunks| (self, chunks))
     }
 }
 
-fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<(), AcceptError> {
+type Inserted = (Box<Row>, Vec<String>);
+
+/// Makes the rows; the files that may go when they are durable.
+fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<Vec<String>, AcceptError> {
     let Row { delivery, placed, entry, .. } = row;
     let connection = batch.connection;
     if !planted("id-checked-before-the-transaction-only") && is_used(connection, delivery.message_id.as_str())? {
@@ -88,7 +92,13 @@ fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<(), AcceptError> {
     if let Some(recheck) = &delivery.recheck {
         rechecks::set(connection, seq, recheck).map_err(failed("note when to look again"))?;
     }
-    Ok(())
+    match &delivery.upload {
+        Some(end) => {
+            let (owner, id, at) = (&end.owner, &delivery.message_id, delivery.accepted_at);
+            Ok(uploads::finish(connection, owner, id, &end.codes, at)?)
+        }
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Whether there is or was a delivery with this id.

@@ -6,6 +6,8 @@ use rohrpost_planted::planted;
 use rusqlite::{Connection, params};
 use time::OffsetDateTime;
 
+use super::bodies::Bodies;
+use super::prepared;
 use super::rows::{self, CardRow, KEPT, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
@@ -39,22 +41,36 @@ pub(super) fn forwarded(
     })
 }
 
-pub(super) fn received(writer: &Writer, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError> {
+pub(super) fn received(
+    writer: &Writer,
+    bodies: &Bodies,
+    message_ids: &[MessageId],
+    at: OffsetDateTime,
+) -> Result<u64, StorageError> {
     if message_ids.is_empty() {
         return Ok(0);
     }
     let message_ids = message_ids.to_vec();
-    writer.change(move |batch| {
-        let mut changed = 0;
+    let (changed, files) = writer.change(move |batch| {
+        let (mut changed, mut files) = (0, Vec::new());
         for message_id in &message_ids {
-            changed += u64::from(receive(batch, message_id, at)?);
+            changed += u64::from(receive(batch, message_id, at, &mut files)?);
         }
-        Ok(changed)
-    })
+        Ok::<_, StorageError>((changed, files))
+    })?;
+    files.iter().for_each(|file| bodies.remove(file));
+    Ok(changed)
 }
 
-fn receive(batch: &mut Batch<'_>, message_id: &MessageId, at: OffsetDateTime) -> Result<bool, StorageError> {
+/// Notes one; adds the files that may go when that is durable.
+fn receive(
+    batch: &mut Batch<'_>,
+    message_id: &MessageId,
+    at: OffsetDateTime,
+    files: &mut Vec<String>,
+) -> Result<bool, StorageError> {
     let Some(row) = rows::by_id(batch.connection, message_id)? else { return Ok(false) };
+    files.extend(prepared::delete(batch.connection, row.seq)?);
     if row.card.received.is_some() && !planted("reception-twice") {
         return Ok(false);
     }

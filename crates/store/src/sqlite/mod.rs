@@ -16,10 +16,12 @@ mod log;
 mod marks;
 mod outbox;
 mod pool;
+mod prepared;
 mod rechecks;
 mod retain;
 mod rows;
 mod schema;
+mod uploads;
 mod writer;
 
 use std::collections::HashSet;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof, LogSigner};
 use rohrpost_osci::ids::MessageId;
+use rohrpost_osci::source::ReadAt;
 use rohrpost_planted::planted;
 use rusqlite::Connection;
 use time::OffsetDateTime;
@@ -39,8 +42,9 @@ use self::log::{Appender, Entry, Log};
 use self::pool::Pool;
 use self::schema::failed;
 use self::writer::Writer;
+use crate::chunks::{KeepChunkError, NewChunk, Upload, UploadKey};
 use crate::contract::{Accepting, Stats, Store};
-use crate::delivery::{Card, Delivery, StoredDelivery};
+use crate::delivery::{BodySource, Card, Delivery, StoredDelivery};
 use crate::disk::{Disk, DiskLock, Platform};
 use crate::error::{AcceptError, ExportError, StorageError};
 use crate::outbound::{OutboundDelivery, OutboundEnd};
@@ -181,8 +185,8 @@ impl Store for SqliteStore {
     }
 
     fn begin_to_accept(&self, delivery: Delivery) -> Accepting {
-        // What becomes a file takes its time before the transaction.
-        if self.bodies.needs_file(&delivery.body) {
+        // What becomes a file takes its time before the transaction, and the files of chunks go after it.
+        if self.bodies.needs_file(&delivery.body) || delivery.upload.is_some() {
             return Accepting::done(self.accept(delivery));
         }
         accept::begin(&self.writer, &self.bodies, delivery)
@@ -208,7 +212,7 @@ impl Store for SqliteStore {
     }
 
     fn mark_received(&self, message_ids: &[MessageId], at: OffsetDateTime) -> Result<u64, StorageError> {
-        marks::received(&self.writer, message_ids, at)
+        marks::received(&self.writer, &self.bodies, message_ids, at)
     }
 
     fn outbound(&self, message_id: &MessageId) -> Result<Option<OutboundDelivery>, StorageError> {
@@ -252,6 +256,36 @@ impl Store for SqliteStore {
 
     fn amend(&self, message_id: &MessageId, amendment: Amendment, at: OffsetDateTime) -> Result<bool, StorageError> {
         rechecks::amend(&self.writer, message_id, amendment, at)
+    }
+
+    fn keep_chunk(&self, chunk: NewChunk) -> Result<Upload, KeepChunkError> {
+        uploads::keep(&self.writer, &self.reader.pool, &self.bodies, chunk)
+    }
+
+    fn upload(&self, key: &UploadKey) -> Result<Option<Upload>, StorageError> {
+        uploads::upload(&self.reader.pool, key)
+    }
+
+    fn chunk(&self, key: &UploadKey, number: u32) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        uploads::chunk(&self.reader.pool, &self.bodies, key, number)
+    }
+
+    fn end_upload(&self, key: &UploadKey, codes: &[u16], at: OffsetDateTime) -> Result<(), StorageError> {
+        uploads::end(&self.writer, &self.bodies, key, codes, at)
+    }
+
+    fn prepared(&self, message_id: &MessageId, at: OffsetDateTime) -> Result<Option<Arc<dyn ReadAt>>, StorageError> {
+        prepared::prepared(&self.writer, &self.reader.pool, &self.bodies, message_id, at)
+    }
+
+    fn keep_prepared(
+        &self,
+        message_id: &MessageId,
+        answer: BodySource,
+        at: OffsetDateTime,
+        limit: u64,
+    ) -> Result<bool, StorageError> {
+        prepared::keep(&self.writer, &self.bodies, message_id, answer, at, limit)
     }
 
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
@@ -409,8 +443,9 @@ fn count_start(connection: &Connection) -> Result<u32, StorageError> {
 
 /// Files of deliveries whose transaction never came: their senders were told nothing and will send again.
 fn recover(connection: &Connection, bodies: &Bodies) -> Result<Recovery, StorageError> {
-    let mut select =
-        connection.prepare("SELECT file FROM body WHERE file IS NOT NULL").map_err(failed("list bodies"))?;
+    let sql = "SELECT file FROM body WHERE file IS NOT NULL UNION ALL SELECT file FROM chunk WHERE file IS NOT NULL \
+               UNION ALL SELECT file FROM prepared WHERE file IS NOT NULL";
+    let mut select = connection.prepare(sql).map_err(failed("list bodies"))?;
     let mentioned: rusqlite::Result<HashSet<String>> =
         select.query_map([], |row| row.get(0)).and_then(Iterator::collect);
     let found = bodies.remove_orphans(mentioned.map_err(failed("list bodies"))?)?;
@@ -461,6 +496,15 @@ mod tests {
             let plan = plan(&connection, &sql);
             assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
             assert!(!plan.split("; ").any(|step| step.starts_with("SCAN card")), "{sql}: {plan}");
+        }
+        for (sql, index) in [
+            (uploads::OPEN, "upload_open"),
+            (uploads::OPEN_OF_OWNER, "upload_open (owner=?)"),
+            (uploads::OLD, "upload_used"),
+            (prepared::OLD, "prepared_used"),
+        ] {
+            let plan = plan(&connection, sql);
+            assert!(plan.contains(index) && plan.contains("COVERING INDEX"), "{sql}: {plan}");
         }
         for sql in [retain::RECEIVED, retain::UNRECEIVED, retain::CARDS] {
             let plan = plan(&connection, sql);

@@ -114,10 +114,8 @@ pub(super) fn finish(
 ) -> Result<Option<Card>, StorageError> {
     let message_id = message_id.clone();
     let ended = writer.change(move |batch| finish_one(batch, &message_id, end, at))?;
-    Ok(ended.map(|(card, file)| {
-        if let Some(file) = file {
-            bodies.remove(&file);
-        }
+    Ok(ended.map(|(card, files)| {
+        files.iter().for_each(|file| bodies.remove(file));
         card
     }))
 }
@@ -127,7 +125,7 @@ fn finish_one(
     message_id: &MessageId,
     end: OutboundEnd,
     at: OffsetDateTime,
-) -> Result<Option<(Card, Option<String>)>, StorageError> {
+) -> Result<Option<(Card, Vec<String>)>, StorageError> {
     let connection = batch.connection;
     let Some(row) = on_its_way(connection, message_id)? else { return Ok(None) };
     let at = at.max(row.card.forwarded.unwrap_or(row.card.created));
@@ -155,8 +153,8 @@ fn finish_one(
         .prepare_cached("DELETE FROM outbox WHERE seq = ?1")
         .and_then(|mut delete| delete.execute([row.seq]))
         .map_err(failed("end the way of a delivery"))?;
-    let file = delete_body(connection, row.seq)?;
-    Ok(rows::by_seq(connection, row.seq)?.map(|row| (row.card, file)))
+    let files = delete_body(connection, row.seq)?;
+    Ok(rows::by_seq(connection, row.seq)?.map(|row| (row.card, files)))
 }
 
 fn on_its_way(connection: &Connection, message_id: &MessageId) -> Result<Option<CardRow>, StorageError> {

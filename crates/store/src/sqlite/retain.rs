@@ -12,6 +12,7 @@ use super::rechecks;
 use super::rows::{self, GONE, KEPT, WAITING};
 use super::schema::failed;
 use super::writer::{Batch, Writer};
+use super::{prepared, uploads};
 use crate::error::StorageError;
 use crate::retention::{Retention, RetentionReport};
 use crate::stamp;
@@ -43,6 +44,19 @@ pub(super) fn run(
     let cards = before(now, rules.cards);
     in_steps(pool, CARDS, cards, |steps| {
         report.cards += writer.change(move |batch| remove_cards(batch, &steps, now, cards))?;
+        Ok(())
+    })?;
+    let unfinished = before(now, rules.unfinished);
+    in_steps(pool, uploads::OLD, unfinished, |steps| {
+        let (count, files) = writer.change(move |batch| uploads::forget(batch, &steps, unfinished))?;
+        files.iter().for_each(|file| bodies.remove(file));
+        report.uploads += count;
+        Ok(())
+    })?;
+    in_steps(pool, prepared::OLD, unfinished, |steps| {
+        let (count, files) = writer.change(move |batch| prepared::forget(batch, &steps, unfinished))?;
+        files.iter().for_each(|file| bodies.remove(file));
+        report.prepared += count;
         Ok(())
     })?;
     if let Some(lifetime) = rules.unused_ids {
@@ -130,13 +144,13 @@ fn remove_bodies(
     Ok(removed)
 }
 
-/// Returns the name of the file, which may go once the change is durable.
-pub(super) fn delete_body(connection: &Connection, seq: i64) -> Result<Option<String>, StorageError> {
+/// Returns the names of its files, which may go once the change is durable.
+pub(super) fn delete_body(connection: &Connection, seq: i64) -> Result<Vec<String>, StorageError> {
     let file = connection
         .prepare_cached("DELETE FROM body WHERE seq = ?1 RETURNING file")
         .and_then(|mut delete| delete.query_row([seq], |row| row.get::<_, Option<String>>(0)).optional())
         .map_err(failed("remove a body"))?;
-    Ok(file.flatten())
+    Ok(file.flatten().into_iter().chain(prepared::delete(connection, seq)?).collect())
 }
 
 fn remove_cards(

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test program uses every helper")]
 
 pub(crate) mod cards;
+pub(crate) mod chunks;
 pub(crate) mod concurrency;
 pub(crate) mod log;
 pub(crate) mod mailbox;

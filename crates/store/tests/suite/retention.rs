@@ -88,6 +88,7 @@ pub(crate) fn ids_outlive_cards(open: Open) {
         unreceived_bodies: None,
         cards: Some(Duration::days(10)),
         unused_ids: Some(Duration::days(30)),
+        unfinished: None,
     };
     assert_eq!(fixture.store().retention(at(3 * DAY), &rules).unwrap(), report(1, 0, 0, 0));
     assert_eq!(fixture.store().retention(at(11 * DAY), &rules).unwrap(), report(0, 0, 0, 0));
@@ -118,6 +119,7 @@ pub(crate) fn many_go_in_steps(open: Open) {
         unreceived_bodies: None,
         cards: Some(Duration::ZERO),
         unused_ids: Some(Duration::ZERO),
+        unfinished: None,
     };
     assert_eq!(fixture.store().retention(at(2), &rules).unwrap(), report(150, 0, 150, 0));
     assert_eq!(fixture.store().retention(at(3), &rules).unwrap(), report(0, 0, 0, 150));
