@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rohrpost_crypto::DigestAlgorithm;
 use rohrpost_crypto::policy::{Purpose, Ruling};
 use rohrpost_osci::compose::{Outgoing, Signing};
+use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::envelope::SignedBy;
 use rohrpost_osci::feedback::{Code, Feedback};
 use rohrpost_osci::header::{
@@ -14,10 +15,11 @@ use rohrpost_osci::header::{
 };
 use rohrpost_osci::ids::Challenge;
 use rohrpost_osci::message::{
-    Request, ResponseHeader, ResponseToExitDialog, ResponseToFetchDelivery, ResponseToFetchProcessCard,
-    ResponseToForwardDelivery, ResponseToGetMessageId, ResponseToInitDialog, ResponseToMediateDelivery,
-    ResponseToStoreDelivery,
+    ChunkInformation, Request, ResponseHeader, ResponseToExitDialog, ResponseToFetchDelivery,
+    ResponseToFetchProcessCard, ResponseToForwardDelivery, ResponseToGetMessageId, ResponseToInitDialog,
+    ResponseToMediateDelivery, ResponseToPartialFetchDelivery, ResponseToPartialStoreDelivery, ResponseToStoreDelivery,
 };
+use rohrpost_osci::selection::DeliverySelection;
 use rohrpost_pipeline::gate::{TURN_BYTES, leave};
 use rohrpost_pipeline::keyring::{KeyRing, SignaturePair};
 use rohrpost_pipeline::seal::{Recipient, SealError, seal};
@@ -31,7 +33,7 @@ use crate::certificates::Judgement;
 use crate::entrance::{Entrance, no_client_certificate};
 use crate::hand_out::HandedOut;
 use crate::handle::{Context, Handled, Outcome, Received, Stop};
-use crate::orders::{Done, HandOut, Mediated, settle};
+use crate::orders::{Done, HandOut, Mediated, Piece, Progress, settle};
 
 /// What we can do, announced in every answer (OSCI-Transport 1.2, FeatureDescription).
 pub(crate) const FEATURES: [Feature; 5] = [
@@ -98,13 +100,8 @@ fn build(
 ) -> Result<(Spool, bool, Vec<u16>), Stop> {
     let now = context.now;
     let feedback = feedback(received, entrance, &done, judgement);
-    let header = ResponseHeader {
-        control: entrance.control(Challenge::from_random(intermediary.random())),
-        intermediary: intermediary.own(now).cloned(),
-        features: Some(FeatureDescription::announcing(FEATURES)),
-        ..ResponseHeader::default()
-    };
-    let signer_id = header.intermediary.as_ref().and_then(|own| own.signature.as_ref()).map(|entry| entry.id.clone());
+    let control = entrance.control(Challenge::from_random(intermediary.random()));
+    let header = intermediary.response_header(control, now);
     let executed = feedback.is_executed();
     let codes = feedback.entries().iter().filter_map(|entry| entry.code.known()).map(Code::number).collect();
     let (handed_out, bytes) = match &done.hand_out {
@@ -112,10 +109,12 @@ fn build(
             (Some(delivery.card.message_id.clone()), delivery.body.len())
         }
         HandOut::Mediated(Mediated::Passing { delivery, .. }) => (None, delivery.package.source.len()),
+        HandOut::Piece(piece) => (piece.is_last.then(|| piece.message_id.clone()), piece.bytes.len()),
         _ => (None, 0),
     };
-    let outgoing = compose(&received.request, header, feedback, done.hand_out, now)?;
-    let write = || intermediary.write(received, &outgoing, recipient.as_ref(), signer_id.as_deref(), now);
+    let success = success(entrance);
+    let outgoing = compose(received, header, feedback, done.hand_out, success, now)?;
+    let write = || intermediary.write(received, &outgoing, recipient.as_ref(), now);
     // What is large streams past those that take turns.
     let answer = if bytes > TURN_BYTES { leave(write) } else { write() }?;
     if let Some(id) = handed_out {
@@ -130,9 +129,12 @@ fn build(
     Ok((answer, executed, codes))
 }
 
+fn success(entrance: &Entrance<'_>) -> Code {
+    if entrance.stays_open() { Code::ExecutedDialogOpen } else { Code::ExecutedDialogClosed }
+}
+
 fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement: &Judgement) -> Feedback {
-    let success = if entrance.stays_open() { Code::ExecutedDialogOpen } else { Code::ExecutedDialogClosed };
-    let mut feedback = Feedback::new(done.refusal().unwrap_or(success), received.language);
+    let mut feedback = Feedback::new(done.refusal().unwrap_or(success(entrance)), received.language);
     for code in done.codes.iter().chain(&judgement.warnings) {
         feedback.add(*code);
     }
@@ -151,13 +153,14 @@ pub(crate) fn certificates(keys: &KeyRing) -> Vec<(Fingerprint, IntermediaryCert
 }
 
 fn compose(
-    request: &Request,
+    received: &Received,
     header: ResponseHeader,
     feedback: Feedback,
     hand_out: HandOut,
+    success: Code,
     now: OffsetDateTime,
 ) -> Result<Outgoing, Stop> {
-    let outgoing = match request {
+    let outgoing = match &received.request {
         Request::InitDialog(_) => ResponseToInitDialog { header, feedback }.compose(),
         Request::ExitDialog(_) => ResponseToExitDialog { header, feedback }.compose(),
         Request::GetMessageId(_) => {
@@ -189,9 +192,58 @@ fn compose(
             ResponseToForwardDelivery { header, feedback, card }.compose()
         }
         Request::MediateDelivery(_) => return mediated(header, feedback, hand_out, now),
+        Request::PartialStoreDelivery(order) => {
+            let progress = match hand_out {
+                HandOut::Progress(progress) => *progress,
+                _ => Progress::stated(&order.wish),
+            };
+            let chunk = ChunkInformation {
+                number: Some(progress.number),
+                received: Some(progress.received.into_iter().map(u64::from).collect()),
+                total: Some(progress.total),
+                ..ChunkInformation::default()
+            };
+            let (codes, card) = match progress.inside {
+                Some(inside) => (Some(inside.codes), inside.card.map(|card| *card)),
+                None => (None, None),
+            };
+            let inside = codes.map(|codes| Feedback::of_inner(success, &codes, received.language));
+            ResponseToPartialStoreDelivery { header, inside, feedback, card, chunk: Some(chunk) }.compose()
+        }
+        Request::PartialFetchDelivery(order) => {
+            let selection = Some(order.selection.clone());
+            match hand_out {
+                // It fits into one chunk.
+                HandOut::Delivery(delivery) => {
+                    let HandedOut { certificates, custom, card, delivery } = HandedOut::new(*delivery, now)?;
+                    let header = ResponseHeader { certificates, custom, ..header };
+                    ResponseToFetchDelivery { header, feedback, selection, card: Some(card) }.compose(Some(delivery))
+                }
+                HandOut::Piece(piece) => {
+                    let Piece { message_id, bytes, number, total, message_size, .. } = *piece;
+                    let chunk = chunk_fetched(number, total, message_size);
+                    let message_id = Some(message_id);
+                    ResponseToPartialFetchDelivery { header, feedback, selection, chunk, message_id }
+                        .compose(Some(bytes))
+                }
+                _ => {
+                    let chunk = chunk_fetched(order.chunk.number.unwrap_or(0), 0, 0);
+                    let message_id = match &order.selection {
+                        DeliverySelection::ById(id) => Some(id.clone()),
+                        _ => None,
+                    };
+                    ResponseToPartialFetchDelivery { header, feedback, selection, chunk, message_id }.compose(None)
+                }
+            }
+        }
         other => return Err(Stop::internal(format!("{} has no answer", other.message_type()))),
     };
     outgoing.map_err(Stop::internal)
+}
+
+fn chunk_fetched(number: u64, total: u64, message_size: u64) -> Option<ChunkInformation> {
+    let information = ChunkInformation::default();
+    Some(ChunkInformation { number: Some(number), total: Some(total), message_size: Some(message_size), ..information })
 }
 
 /// The reply that a mediated delivery brought, if it did.
@@ -264,14 +316,30 @@ impl Intermediary {
         Ok(Some(recipient))
     }
 
-    fn write(
+    /// The blocks that every answer has.
+    pub(crate) fn response_header(&self, control: ControlBlock, now: OffsetDateTime) -> ResponseHeader {
+        let mut features = FeatureDescription::announcing(FEATURES);
+        if let Some(chunks) = &self.settings.chunks {
+            chunks.announce(&mut features);
+        }
+        ResponseHeader {
+            control,
+            intermediary: self.own(now).cloned(),
+            features: Some(features),
+            ..ResponseHeader::default()
+        }
+    }
+
+    /// The bytes of an answer: signed if the request was, sealed if there is somebody to seal it for.
+    pub(crate) fn write(
         &self,
         received: &Received,
         outgoing: &Outgoing,
         recipient: Option<&Recipient>,
-        signer_id: Option<&str>,
         now: OffsetDateTime,
     ) -> Result<Spool, Stop> {
+        let own = self.own(now).and_then(|own| own.signature.as_ref());
+        let signer_id = own.map(|entry| entry.id.as_str());
         let pair = self.parts.keys.signature_at(now).filter(|_| received.verified.is_signed());
         let signing = pair.map(|pair| Signing {
             signer: pair.key.as_ref(),

@@ -8,6 +8,7 @@ use rohrpost_audit::{Event, Leaf, Subject, Verdict, VerdictEntry};
 use rohrpost_osci::fault::Fault;
 use rohrpost_osci::feedback::{Code, Language};
 use rohrpost_osci::message::{MessageError, Request};
+use rohrpost_osci::ns::MessageType;
 use rohrpost_pipeline::open::{Opened, open};
 use rohrpost_pipeline::read::{Read, read};
 use rohrpost_pipeline::spool::Spool;
@@ -128,6 +129,7 @@ impl Intermediary {
         // signature holds, every refusal looks as if it could not be decrypted.
         let unproven = read.opened().is_unauthenticated();
         let veil = |stop: Stop| if unproven { stop.veiled() } else { stop };
+        self.check_offered(&read).map_err(veil)?;
         let request = Request::parse(read.envelope()).map_err(|error| veil(refuse_message(error)))?;
         let desired = self.language(&request);
         if !unproven {
@@ -154,6 +156,15 @@ impl Intermediary {
         self.execute(received, entrance, context)
     }
 
+    /// Refuses orders that the operator does not offer, whatever is in them.
+    fn check_offered(&self, read: &Read) -> Result<(), Stop> {
+        let in_chunks = [MessageType::PartialStoreDelivery, MessageType::PartialFetchDelivery];
+        if self.settings.chunks.is_none() && in_chunks.contains(&read.envelope().message_type()) {
+            return Err(Stop::new(Code::NotAnOrder, "chunked transfer is not offered"));
+        }
+        Ok(())
+    }
+
     /// Refuses deliveries that could not be handed on.
     pub(crate) fn check_delivery(&self, read: &Read) -> Result<(), Stop> {
         if !read.envelope().reserved_ids().is_empty() {
@@ -165,7 +176,7 @@ impl Intermediary {
         Ok(())
     }
 
-    fn open_and_read(&self, request: Spool, now: OffsetDateTime) -> Result<Read, Stop> {
+    pub(crate) fn open_and_read(&self, request: Spool, now: OffsetDateTime) -> Result<Read, Stop> {
         let parts = &self.parts;
         let opened = open(request, &parts.keys, &parts.policy, now, &parts.spools, &*parts.random, &self.settings.mime)
             .map_err(|error| Stop::new(error.code(), error))?;
@@ -201,6 +212,7 @@ impl Intermediary {
             received: &received,
             judged: &judged.certificates,
             warnings: &judged.warnings,
+            upload: None,
             context,
         };
         let done = match refusal {
@@ -234,7 +246,8 @@ impl Intermediary {
     /// An order with a message id that was refused leaves a trace for auditors.
     pub(crate) fn note_refusal(&self, received: &Received, done: &orders::Done, context: &Context) -> Result<(), Stop> {
         // What was taken over has its entries already, however it ended.
-        if !delivers(&received.request) || !matches!(done.hand_out, orders::HandOut::Nothing) {
+        let in_chunks = matches!(received.request, Request::PartialStoreDelivery(_));
+        if !(delivers(&received.request) || in_chunks) || !matches!(done.hand_out, orders::HandOut::Nothing) {
             return Ok(());
         }
         let Some(code) = done.refusal() else { return Ok(()) };
@@ -242,6 +255,7 @@ impl Intermediary {
             Request::StoreDelivery(order) => order.message_id.as_ref(),
             Request::ForwardDelivery(order) => order.message_id.as_ref(),
             Request::MediateDelivery(order) => order.card.as_ref().map(|card| &card.message_id),
+            Request::PartialStoreDelivery(order) => order.message_id.as_ref(),
             _ => None,
         };
         let mut leaf = Leaf::new(context.now, Event::Refused);

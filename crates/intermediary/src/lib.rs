@@ -23,6 +23,7 @@
 mod admission;
 mod answer;
 mod certificates;
+mod chunks;
 mod counters;
 mod dialogs;
 mod entrance;
@@ -47,12 +48,14 @@ use rohrpost_store::Store;
 use time::OffsetDateTime;
 
 pub use admission::{Admission, Mode};
+pub use chunks::Chunks;
 pub use counters::Counts;
 pub use forwarding::{Courier, Forwarding, Retries, Returned, Undelivered};
 pub use handle::{Context, Handled, Outcome};
 pub use message_ids::{MessageIdAuthority, TokenAuthority};
 pub use settings::{Settings, SignatureDemand, UnknownRevocation};
 
+use chunks::InHand;
 use counters::Counters;
 use dialogs::DialogRegistry;
 use forwarding::Slots;
@@ -85,6 +88,8 @@ pub struct Intermediary {
     counters: Counters,
     slots: Slots,
     admission: RwLock<Arc<Admission>>,
+    /// Uploads that are being made deliveries of.
+    in_hand: InHand,
     /// The certificates we sign with, one after the other, as they stand in answers.
     own: Vec<(Fingerprint, IntermediaryCertificates)>,
 }
@@ -101,6 +106,7 @@ impl Intermediary {
             counters: Counters::default(),
             slots: Slots::default(),
             admission: RwLock::default(),
+            in_hand: InHand::default(),
             own,
         }
     }

@@ -6,20 +6,25 @@ mod fetch_process_card;
 mod forward_delivery;
 mod get_message_id;
 mod mediate_delivery;
+mod partial_fetch_delivery;
+mod partial_store_delivery;
 mod store_delivery;
 mod taking;
 
 pub(crate) use fetch_process_card::bundle;
 pub(crate) use mediate_delivery::Mediated;
+pub(crate) use partial_fetch_delivery::Piece;
+pub(crate) use partial_store_delivery::Progress;
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::feedback::{Code, Severity};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::Request;
 use rohrpost_pipeline::judge::Judged;
-use rohrpost_store::{Accepting, Fingerprint, Outbound, StoredDelivery};
+use rohrpost_store::{Accepting, Fingerprint, Outbound, StoredDelivery, UploadEnd};
 pub(crate) use taking::settle;
 
 use crate::Intermediary;
+use crate::chunks::Chunks;
 use crate::entrance::Entrance;
 use crate::handle::{Context, Received, Stop};
 use taking::Taking;
@@ -30,6 +35,8 @@ pub(crate) struct Order<'a> {
     pub(crate) received: &'a Received,
     pub(crate) judged: &'a [Judged],
     pub(crate) warnings: &'a [Code],
+    /// The upload that ends with the delivery, if it came in chunks.
+    pub(crate) upload: Option<UploadEnd>,
     pub(crate) context: &'a Context,
 }
 
@@ -49,6 +56,8 @@ pub(crate) enum HandOut {
     Delivery(Box<StoredDelivery>),
     Cards(Vec<ProcessCardBundle>),
     Mediated(Mediated),
+    Progress(Box<Progress>),
+    Piece(Box<Piece>),
 }
 
 impl Done {
@@ -94,8 +103,16 @@ impl Order<'_> {
             Request::FetchProcessCard(order) => fetch_process_card::execute(self, order, entrance),
             Request::ForwardDelivery(order) => forward_delivery::execute(self, order),
             Request::MediateDelivery(order) => mediate_delivery::execute(self, order, entrance),
+            Request::PartialStoreDelivery(order) => partial_store_delivery::execute(self, order, entrance),
+            Request::PartialFetchDelivery(order) => partial_fetch_delivery::execute(self, order, entrance),
             other => Err(Stop::new(Code::NotAnOrder, format!("{} has no executor", other.message_type()))),
         }
+    }
+
+    /// What is allowed of chunked transfer.
+    fn chunks(&self) -> Result<Chunks, Stop> {
+        let off = || Stop::new(Code::NotAnOrder, "chunked transfer is not offered");
+        self.intermediary.settings.chunks.ok_or_else(off)
     }
 
     /// The id of a delivery, if there is one and we issued it.
@@ -121,6 +138,7 @@ impl Order<'_> {
             message_id,
             subject,
             outbound,
+            upload: self.upload.clone(),
             order: order_name(&self.received.request),
             warnings: self.warnings,
             correlation: &self.context.correlation_id,
@@ -144,6 +162,7 @@ pub(crate) fn order_name(request: &Request) -> &'static str {
     match request {
         Request::ForwardDelivery(_) => "forwardDelivery",
         Request::MediateDelivery(_) => "mediateDelivery",
+        Request::PartialStoreDelivery(_) => "partialStoreDelivery",
         _ => "storeDelivery",
     }
 }

@@ -9,6 +9,7 @@ use rohrpost_osci::{envelope, mime};
 use rohrpost_store::MailboxLimits;
 use time::Duration;
 
+use crate::chunks::Chunks;
 use crate::forwarding::Forwarding;
 
 /// Settings of an [`Intermediary`](crate::Intermediary).
@@ -28,6 +29,8 @@ pub struct Settings {
     pub mailbox: MailboxLimits,
     /// How deliveries are taken to passive recipients.
     pub forwarding: Forwarding,
+    /// Whether and how messages are transferred in chunks.
+    pub chunks: Option<Chunks>,
     /// Process cards in one answer at most; more are announced with 3801.
     pub max_cards_per_answer: usize,
     /// Language of feedback when the client desires none that we have.
@@ -50,6 +53,7 @@ impl Default for Settings {
             tolerance: Tolerance::default(),
             mailbox: MailboxLimits::default(),
             forwarding: Forwarding::default(),
+            chunks: None,
             max_cards_per_answer: 100,
             default_language: Language::German,
             dangerous_fetch_without_encryption: false,
@@ -81,11 +85,16 @@ pub enum SignatureDemand {
 }
 
 impl SignatureDemand {
-    /// Whether an order of this type must be signed.
+    /// Whether an order of this type must be signed. What comes or is fetched in chunks must be signed as it must be in one piece.
     pub fn covers(&self, order: MessageType) -> bool {
+        let in_one_piece = match order {
+            MessageType::PartialStoreDelivery => MessageType::StoreDelivery,
+            MessageType::PartialFetchDelivery => MessageType::FetchDelivery,
+            other => other,
+        };
         match self {
             Self::None => false,
-            Self::Only(names) => names.contains(order.name()),
+            Self::Only(names) => names.contains(order.name()) || names.contains(in_one_piece.name()),
             Self::All => true,
         }
     }

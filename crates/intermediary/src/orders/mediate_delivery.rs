@@ -101,6 +101,7 @@ fn keep_reply(
         message_id: reply_id,
         subject: reply.with_card.as_ref().and_then(|card| card.subject.as_ref()),
         outbound: None,
+        upload: None,
         order: "responseToProcessDelivery",
         warnings: &[],
         correlation: &order.context.correlation_id,

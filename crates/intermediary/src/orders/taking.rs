@@ -19,7 +19,7 @@ use rohrpost_pipeline::spool::SpoolParts;
 use rohrpost_pipeline::verify::{SignatureState, Verified};
 use rohrpost_planted::planted;
 use rohrpost_store::{
-    AcceptError, Accepting, Attachment, BodySource, Content, Delivery, Fingerprint, Outbound, StorageError,
+    AcceptError, Accepting, Attachment, BodySource, Content, Delivery, Fingerprint, Outbound, StorageError, UploadEnd,
 };
 use time::OffsetDateTime;
 
@@ -38,6 +38,8 @@ pub(super) struct Taking<'a> {
     pub(super) message_id: &'a MessageId,
     pub(super) subject: Option<&'a String>,
     pub(super) outbound: Option<Outbound>,
+    /// The upload that ends with it.
+    pub(super) upload: Option<UploadEnd>,
     /// For the log.
     pub(super) order: &'static str,
     pub(super) warnings: &'a [Code],
@@ -113,6 +115,7 @@ impl Taking<'_> {
         delivery.attachments = attachments;
         delivery.outbound.clone_from(&self.outbound);
         delivery.recheck = rechecks::needed(self.judged, self.now);
+        delivery.upload.clone_from(&self.upload);
         delivery.limits = self.intermediary.settings.mailbox;
         delivery.leaf = self.leaf();
         self.commit(&mut delivery).map_err(Stop::internal)?;

@@ -14,8 +14,9 @@ use rohrpost_osci::header::{
 };
 use rohrpost_osci::ids::{Challenge, MessageId};
 use rohrpost_osci::message::{
-    ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog, MediateCard,
-    MediateDelivery, RequestHeader, Response, StoreDelivery,
+    ChunkInformation, ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog,
+    MediateCard, MediateDelivery, PartialFetchDelivery, PartialStoreDelivery, RequestHeader, Response, StoreDelivery,
+    StoreWish,
 };
 use rohrpost_osci::ns::MessageType;
 use rohrpost_osci::selection::{CardSelection, DeliverySelection};
@@ -117,6 +118,33 @@ impl Client {
             subject: delivery.subject,
         };
         self.draft(&order.compose(delivery.content).unwrap())
+    }
+
+    /// The message of a delivery that is to be stored in chunks: neither signed nor encrypted, outside of any dialog.
+    pub fn whole(&self, delivery: Delivery) -> Vec<u8> {
+        let mut client = Self::new(self.cipher, "").unsigned().in_clear();
+        let draft = client.store(delivery);
+        client.encode(&draft)
+    }
+
+    /// Stores one chunk of a delivery to Bob, or asks how far it is.
+    pub fn store_chunk(&mut self, delivery: &MessageId, wish: StoreWish, chunk: Option<&[u8]>) -> Draft {
+        let addressee = CertificateEntry::new(CertificateRole::Addressee, CertificateUse::Cipher, 0, der("bob-cipher"));
+        let order = PartialStoreDelivery {
+            header: self.header(MessageType::PartialStoreDelivery, vec![addressee]),
+            creation: TimestampQuality::default(),
+            message_id: Some(PartialStoreDelivery::id_for(delivery).unwrap()),
+            subject: None,
+            wish,
+        };
+        let chunk = chunk.map(|chunk| Arc::new(chunk.to_vec()) as Arc<dyn ReadAt>);
+        self.draft(&order.compose(chunk).unwrap())
+    }
+
+    /// Fetches one chunk of a delivery.
+    pub fn fetch_chunk(&mut self, selection: DeliverySelection, chunk: ChunkInformation) -> Draft {
+        let header = self.header(MessageType::PartialFetchDelivery, Vec::new());
+        self.draft(&PartialFetchDelivery { header, selection, chunk }.compose().unwrap())
     }
 
     /// Has a delivery forwarded.
@@ -242,8 +270,13 @@ impl Client {
     /// The common blocks of the next request.
     pub fn header(&mut self, order: MessageType, more: Vec<CertificateEntry>) -> RequestHeader {
         let control = self.dialog.request(order, Challenge::generate(&SystemRandom)).unwrap();
-        let names_client =
-            !matches!(order, MessageType::FetchDelivery | MessageType::FetchProcessCard | MessageType::ExitDialog);
+        let names_client = !matches!(
+            order,
+            MessageType::FetchDelivery
+                | MessageType::PartialFetchDelivery
+                | MessageType::FetchProcessCard
+                | MessageType::ExitDialog
+        );
         let cipher = names_client.then_some(self.cipher);
         RequestHeader {
             control,
