@@ -1,6 +1,7 @@
 //! The configuration: what was written ([`mod@raw`]), layer upon layer ([`layers`]), becomes what it means ([`Config`]):
 //! validated, typed, every file it names read. Nothing behind this module sees raw input.
 
+mod chunks;
 mod examine;
 mod forwarding;
 pub(crate) mod keys;
@@ -113,7 +114,7 @@ impl Config {
                 unreceived_bodies: days(raw.retention.unreceived_bodies_days),
                 cards: days(raw.retention.cards_days),
                 unused_ids: Some(message_id_lifetime),
-                unfinished: None,
+                unfinished: Some(chunks::timeout(&raw.chunks)),
             },
             retention_interval: Duration::from_secs(60 * u64::from(raw.retention.interval_minutes.max(1))),
             gateway: gateway_config(raw, base)?,
@@ -253,6 +254,7 @@ fn settings(raw: &RawConfig) -> Result<Settings> {
     let orders = &raw.orders;
     let mut settings = Settings {
         forwarding: forwarding::settings(&raw.forwarding),
+        chunks: chunks::settings(&raw.chunks)?,
         signatures: signature_demand(&orders.require_signature)?,
         dialog_timeout: time::Duration::minutes(i64::from(orders.dialog_timeout_minutes)),
         max_dialogs: orders.max_dialogs,

@@ -19,6 +19,7 @@ pub(crate) struct RawConfig {
     pub(crate) orders: Orders,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) forwarding: Forwarding,
+    pub(crate) chunks: Chunks,
     pub(crate) retention: Retention,
     pub(crate) http: Http,
     pub(crate) https: Https,
@@ -142,6 +143,21 @@ pub(crate) struct Receiver {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) internal: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Chunks {
+    pub(crate) offered: bool,
+    pub(crate) min_chunk_kib: u64,
+    pub(crate) max_chunk_kib: u64,
+    pub(crate) max_message_kib: u64,
+    pub(crate) timeout_hours: u32,
+    pub(crate) uploads_per_client: u64,
+    pub(crate) bytes_per_client: u64,
+    pub(crate) uploads: u64,
+    pub(crate) bytes: u64,
+    pub(crate) handling_seconds: u32,
 }
 
 #[derive(Debug, Deserialize)]

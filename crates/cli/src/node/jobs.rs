@@ -37,7 +37,8 @@ async fn clean_up(intermediary: Arc<Intermediary>, retention: Retention, interva
         let store = Arc::clone(intermediary.store());
         match spawn_blocking(move || store.retention(now, &retention)).await {
             Ok(Ok(report)) => {
-                info!(bodies = report.bodies, expired = report.expired, cards = report.cards, "cleaned up")
+                let unfinished = report.uploads + report.prepared;
+                info!(bodies = report.bodies, expired = report.expired, cards = report.cards, unfinished, "cleaned up")
             }
             Ok(Err(error)) => error!(%error, "the clean-up failed"),
             Err(error) => warn!(%error, "the clean-up was interrupted"),
