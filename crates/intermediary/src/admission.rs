@@ -47,15 +47,18 @@ impl Admission {
         use Request as R;
         let is_executed = match (self.mode, request) {
             (Mode::Normal, _) | (_, R::ExitDialog(_)) => true,
-            (Mode::StoreOnly, R::InitDialog(_) | R::GetMessageId(_) | R::StoreDelivery(_)) => true,
+            (Mode::StoreOnly, R::InitDialog(_) | R::GetMessageId(_)) => true,
+            (Mode::StoreOnly, R::StoreDelivery(_) | R::PartialStoreDelivery(_)) => true,
             (Mode::StoreOnly | Mode::Stopped, _) => false,
         };
         if !is_executed {
             return Some(Code::OrderFailed);
         }
         match request {
-            R::StoreDelivery(_) | R::ForwardDelivery(_) | R::MediateDelivery(_) => self.closed_to_deliveries(request),
-            R::FetchDelivery(_) | R::FetchProcessCard(_) => {
+            R::StoreDelivery(_) | R::PartialStoreDelivery(_) | R::ForwardDelivery(_) | R::MediateDelivery(_) => {
+                self.closed_to_deliveries(request)
+            }
+            R::FetchDelivery(_) | R::PartialFetchDelivery(_) | R::FetchProcessCard(_) => {
                 let is_blocked = client.is_some_and(|der| self.blocked.contains(&Fingerprint::of_der(der)));
                 is_blocked.then_some(Code::OrderFailed)
             }
@@ -76,7 +79,9 @@ impl Admission {
         }
         // A passive recipient has no mailbox that could be registered.
         let is_known = match (request, &self.registered) {
-            (Request::StoreDelivery(_), Some(registered)) => registered.contains(&addressee),
+            (Request::StoreDelivery(_) | Request::PartialStoreDelivery(_), Some(registered)) => {
+                registered.contains(&addressee)
+            }
             _ => true,
         };
         (!is_known).then_some(self.unknown)

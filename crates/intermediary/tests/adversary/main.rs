@@ -6,6 +6,7 @@
 mod harness;
 
 mod answers;
+mod chunks;
 mod der;
 mod failing;
 mod mailbox;

@@ -7,6 +7,7 @@ mod harness;
 
 mod acknowledgement;
 mod admission;
+mod chunks;
 mod dialogs;
 mod fetchable;
 mod forwarding;

@@ -232,17 +232,25 @@ const ACTOR_NEXT: &str = r#" soap:actor="http://schemas.xmlsoap.org/soap/actor/n
 
 /// Frames an envelope and attachments.
 pub fn mime(envelope: &[u8], attachments: &[DraftAttachment]) -> Vec<u8> {
-    let mut out = b"MIME-Version: 1.0\r\nContent-Type: Multipart/Related; boundary=BND; type=text/xml\r\n\r\n--BND\r\n\
+    // A part may be a message itself.
+    let is_in = |boundary: &String| {
+        let line = format!("--{boundary}");
+        attachments.iter().any(|part| part.bytes.windows(line.len()).any(|bytes| bytes == line.as_bytes()))
+    };
+    let boundary = (1..).map(|count| "BND".repeat(count)).find(|boundary| !is_in(boundary)).unwrap();
+    let mut out = format!(
+        "MIME-Version: 1.0\r\nContent-Type: Multipart/Related; boundary={boundary}; type=text/xml\r\n\r\n--{boundary}\r\n\
         Content-Type: text/xml; charset=UTF-8\r\nContent-Transfer-Encoding: 8bit\r\nContent-ID: <osci@message>\r\n\r\n"
-        .to_vec();
+    )
+    .into_bytes();
     out.extend_from_slice(envelope);
     for attachment in attachments {
-        out.extend_from_slice(b"\r\n--BND\r\n");
+        out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
         out.extend_from_slice(attachment.headers.as_bytes());
         out.extend_from_slice(format!("Content-ID: <{}>\r\n\r\n", attachment.name).as_bytes());
         out.extend_from_slice(&attachment.bytes);
     }
-    out.extend_from_slice(b"\r\n--BND--\r\n");
+    out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     out
 }
 
