@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("intermediary", &["pipeline", "store", "osci", "pki", "audit", "crypto", "planted"]),
     ("client", &["pipeline", "osci", "pki", "crypto"]),
     ("recipient", &["client", "pipeline", "osci", "pki", "crypto"]),
+    ("conformance", &["pipeline", "osci", "pki", "crypto"]),
     ("gateway", &["intermediary", "client", "osci", "pipeline", "pki"]),
     (
         "cli",
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "gateway",
             "token",
             "recipient",
+            "conformance",
             "intermediary",
             "client",
             "pipeline",
@@ -53,6 +55,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("store", 3),
     ("intermediary", 4),
     ("client", 4),
+    ("conformance", 4),
     ("recipient", 5),
     ("gateway", 5),
     ("cli", 6),

@@ -58,6 +58,30 @@ pub(crate) enum Command {
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Try every answer an intermediary can give to every order, and report where it gives another one.
+    ///
+    /// For intermediaries under test, also others than ours: it stores deliveries there. Each case is an order, a feedback code and a
+    /// way to send it; what the profile does not provide for is skipped. Ends with 0 if nothing failed.
+    Conformance(ConformanceArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConformanceArgs {
+    /// Address of the intermediary, e.g. `http://127.0.0.1:4080/osci`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+    /// Keys and circumstances (TOML); config/conformance.toml is one with every key explained.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: PathBuf,
+    /// Only cases whose name contains this, e.g. `StoreDelivery/`, `/9801/`, `+explicit`. May be repeated.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Vec<String>,
+    /// Also write the report as a page (HTML) to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Language of the page.
+    #[arg(long, value_parser = ["de", "en"], default_value = "de")]
+    pub(crate) language: String,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ mod audit;
 mod cards;
 mod certs;
 mod config;
+mod conformance;
 mod demo;
 mod doctor;
 mod fetch;
@@ -33,5 +34,6 @@ pub(crate) fn run(args: Args, output: Output) -> Result<()> {
         Command::Config(ConfigCommand::Check(config)) => config::check(&config, output),
         Command::Audit(command) => audit::run(&command, output),
         Command::Certs(command) => certs::run(&command, output),
+        Command::Conformance(args) => conformance::run(&args, output),
     }
 }

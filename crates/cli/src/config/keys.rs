@@ -78,7 +78,8 @@ pub(crate) fn certificate(file: &Path) -> Result<Certificate> {
     Ok(all.swap_remove(0))
 }
 
-fn pem_files(certificate_file: &Path, key_file: &Path) -> Result<KeyEntry> {
+/// A certificate and its unencrypted key, each PEM.
+pub(crate) fn pem_files(certificate_file: &Path, key_file: &Path) -> Result<KeyEntry> {
     let key = zeroize::Zeroizing::new(read(key_file)?);
     KeyEntry::from_pem(&read(certificate_file)?, &key).with_context(|| {
         let what = format!("{} and {} are no key pair", certificate_file.display(), key_file.display());
