@@ -24,8 +24,9 @@ pub struct RevocationSettings {
     pub max_age: Duration,
     /// Whoever was asked in vain is asked again after this time.
     pub retry: Duration,
-    /// Certificates whose status is remembered at most.
-    pub max_answers: usize,
+    /// Octets of answers, and of lists that answers are based on, that are remembered at most with the status of certificates. Lists
+    /// count for each of them: it is their memory that must not grow. Looking into a remembered list again costs little.
+    pub max_answer_octets: usize,
     /// Octets of lists that are remembered at most.
     pub max_list_octets: usize,
 }
@@ -36,7 +37,7 @@ impl Default for RevocationSettings {
             nonces: NoncePolicy::Preferred,
             max_age: Duration::hours(12),
             retry: Duration::minutes(1),
-            max_answers: 4096,
+            max_answer_octets: 64 * 1024 * 1024,
             max_list_octets: 64 * 1024 * 1024,
         }
     }
@@ -56,6 +57,9 @@ pub struct RevocationChecker {
     lists_under_way: Flights<ListKey>,
 }
 
+/// What remembering something takes beside evidence, more or less.
+const ANSWER_OCTETS: usize = 1024;
+
 /// A certificate and its issuer.
 type Pair = (Fingerprint, Fingerprint);
 /// The address of a list and the issuer who has to have signed it.
@@ -69,7 +73,7 @@ impl RevocationChecker {
     #[must_use]
     pub fn new(fetcher: Arc<dyn Fetcher>, random: Arc<dyn Random>, settings: RevocationSettings) -> Self {
         Self {
-            answers: Mutex::new(Memory::new(settings.max_answers)),
+            answers: Mutex::new(Memory::new(settings.max_answer_octets)),
             lists: Mutex::new(Memory::new(settings.max_list_octets)),
             answers_under_way: Flights::new(),
             lists_under_way: Flights::new(),
@@ -98,7 +102,8 @@ impl RevocationChecker {
             Some(evidence) => evidence.until.min(at + self.settings.max_age),
             None => at + self.settings.retry,
         };
-        lock(&self.answers).keep(key, status.clone(), 1, at, until);
+        let octets = ANSWER_OCTETS + status.evidence().map_or(0, |evidence| evidence.der.len());
+        lock(&self.answers).keep(key, status.clone(), octets, at, until);
         status
     }
 
@@ -218,7 +223,7 @@ impl RevocationChecker {
         let list = list.and_then(|octets| UnverifiedList::parse(&octets)?.verify(issuer, policy, at)).map(Arc::new);
         let next = list.as_ref().ok().and_then(|list| list.next_update()).filter(|next| *next > at);
         let until = next.map_or(at + self.settings.retry, |next| next.min(at + self.settings.max_age));
-        let size = list.as_ref().map_or(1024, |list| list.octets());
+        let size = ANSWER_OCTETS + list.as_ref().map_or(0, |list| list.octets());
         lock(&self.lists).keep(key, list.clone(), size, at, until);
         list
     }

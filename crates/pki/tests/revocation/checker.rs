@@ -249,6 +249,27 @@ fn a_list_is_got_once_for_all_its_certificates() {
 }
 
 #[test]
+fn what_is_remembered_is_bounded_in_octets() {
+    let settings = |max_answer_octets, max_list_octets| RevocationSettings {
+        max_answer_octets,
+        max_list_octets,
+        ..RevocationSettings::default()
+    };
+    for (settings, calls) in [
+        (settings(1 << 20, 1 << 20), vec![RESPONDER, LIST]),
+        // Without the status, the list is looked into again; without the list, it is got again.
+        (settings(1024, 1 << 20), vec![RESPONDER, LIST, RESPONDER]),
+        (settings(1024, 1024), vec![RESPONDER, LIST, RESPONDER, LIST]),
+    ] {
+        let desk = Desk::with(Pki::new(), |pki| Net::default().with(LIST, list(pki, false)), settings);
+        for _ in 0..2 {
+            assert!(matches!(desk.check(NOW), RevocationStatus::Good(_)));
+        }
+        assert_eq!(desk.net.calls(), calls);
+    }
+}
+
+#[test]
 fn many_who_want_the_same_ask_once() {
     let desk = Desk::new(Pki::new(), |pki| Net::default().with(RESPONDER, responder(pki, OcspStatus::Good)));
     std::thread::scope(|scope| {
