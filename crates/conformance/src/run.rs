@@ -1,7 +1,7 @@
 //! Executes cells, several at a time.
 
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use time::OffsetDateTime;
 

@@ -43,6 +43,8 @@ pub struct Setup {
     pub recipient: Option<String>,
     /// A subject of so many bytes makes a delivery unacceptable (9811).
     pub refused_subject_bytes: Option<usize>,
+    /// A size of chunks that is accepted, in units of 1024 bytes, of which one holds a small delivery.
+    pub chunk_kib: Option<u64>,
 }
 
 /// Somebody with two key pairs.

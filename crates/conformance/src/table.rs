@@ -30,7 +30,7 @@ pub fn table() -> String {
     let mut reasons: Vec<&'static str> = Vec::new();
     let mut text = format!(
         "# Conformance\n\nWhat an intermediary answers to which order, sent how: {all} cells. {executed} of them are executed by \
-         `rohrpost conformance` ({EXECUTED}), {never} cannot occur or are not offered (the number says why). Written by `ROHRPOST_REWRITE=1 cargo test -p \
+         `rohrpost conformance` ({EXECUTED}), {never} cannot occur (the number says why). Written by `ROHRPOST_REWRITE=1 cargo test -p \
          rohrpost-tests --test conformance`.\n\nThe columns: **s**igned or **–**, **e**ncrypted or **–**, e**x**plicit dialog or **–**.\n"
     );
     for order in ORDERS {

@@ -11,7 +11,7 @@ use rohrpost_osci::envelope::{Limits, SignedBy};
 use rohrpost_osci::fault::Fault;
 use rohrpost_osci::message::Response;
 use rohrpost_osci::mime::{self, Boundary, Encoding};
-use rohrpost_osci::ns::MessageType;
+use rohrpost_osci::ns::{MessageType, OSCI2017};
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::open::open;
 use rohrpost_pipeline::read::read;
@@ -87,9 +87,9 @@ fn spoil(message: &mut Vec<u8>, order: MessageType, damage: Damage) -> Result<()
         Damage::NoOrder => {
             let other = no_order(order).ok_or("nothing is like it")?;
             replace(message, order.schema_location().as_bytes(), other.schema_location().as_bytes())?;
-            if let (Some((_, from)), Some((_, to))) = (order.order_block(), other.order_block()) {
-                replace(message, format!("<osci:{from} ").as_bytes(), format!("<osci:{to} ").as_bytes())?;
-                replace(message, format!("</osci:{from}>").as_bytes(), format!("</osci:{to}>").as_bytes())?;
+            if let (Some(from), Some(to)) = (order_block(order), order_block(other)) {
+                replace(message, format!("<{from} ").as_bytes(), format!("<{to} ").as_bytes())?;
+                replace(message, format!("</{from}>").as_bytes(), format!("</{to}>").as_bytes())?;
             }
             Ok(())
         }
@@ -126,8 +126,16 @@ pub(crate) fn answer_to(order: MessageType) -> Option<MessageType> {
         M::FetchProcessCard => M::ResponseToFetchProcessCard,
         M::ForwardDelivery => M::ResponseToForwardDelivery,
         M::MediateDelivery => M::ResponseToMediateDelivery,
+        M::PartialStoreDelivery => M::ResponseToPartialStoreDelivery,
+        M::PartialFetchDelivery => M::ResponseToPartialFetchDelivery,
         _ => return None,
     })
+}
+
+/// The name of the header block that holds the order.
+fn order_block(message: MessageType) -> Option<String> {
+    let (namespace, name) = message.order_block()?;
+    Some(if namespace == OSCI2017 { format!("osci2017:{name}") } else { format!("osci:{name}") })
 }
 
 /// A message that is built like the order and is none for an intermediary: what such a one sends itself.

@@ -15,11 +15,13 @@ use rohrpost_osci::header::{
 };
 use rohrpost_osci::ids::{Challenge, ConversationId, MessageId};
 use rohrpost_osci::message::{
-    ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog, MediateCard,
-    MediateDelivery, RequestHeader, Response, StoreDelivery,
+    ChunkInformation, ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog,
+    MediateCard, MediateDelivery, PartialFetchDelivery, PartialStoreDelivery, RequestHeader, Response, StoreDelivery,
+    StoreWish,
 };
 use rohrpost_osci::ns::MessageType;
 use rohrpost_osci::selection::{CardRule, CardSelection, DeliverySelection};
+use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pki::{Certificate, KeyEntry};
 use time::OffsetDateTime;
@@ -93,6 +95,16 @@ struct Dialog {
     challenge: Option<Challenge>,
 }
 
+impl Dialog {
+    /// After an answer. A request on its own leaves nothing behind.
+    fn advance(&mut self, answer: &ControlBlock) {
+        if self.conversation.is_some() {
+            self.next += 1;
+            self.challenge.clone_from(&answer.challenge);
+        }
+    }
+}
+
 impl Bench<'_> {
     /// Executes a cell that can occur.
     pub(crate) fn execute(&self, cell: Cell) -> Outcome {
@@ -104,7 +116,7 @@ impl Bench<'_> {
     }
 
     fn attempt(&self, cell: Cell) -> Result<(), Miss> {
-        let plan = self.plan(cell)?;
+        let (plan, code) = (self.plan(cell)?, cell.code);
         let mut dialog = Dialog::default();
         if cell.way.explicit && cell.order != MessageType::InitDialog {
             dialog = self.open(&plan)?;
@@ -112,7 +124,16 @@ impl Bench<'_> {
         let control = control(&cell, &dialog);
         let (outgoing, message_id) = self.compose(&plan, control.clone())?;
         let answer = self.send(&plan, &outgoing, cell.way.signed, cell.way.encrypted)?;
-        check::answer(&cell, &control, message_id.as_ref(), &answer).map_err(Miss::Failed)
+        if code != Code::ChunkAlreadyPresent {
+            return check::answer(&cell, &control, message_id.as_ref(), &answer).map_err(Miss::Failed);
+        }
+        // The same chunk once more.
+        let Answer::Regular(first) = answer else { return Err(Miss::Failed(check::codes(&answer))) };
+        dialog.advance(first.response.control());
+        let again = self::control(&cell, &dialog);
+        let outgoing = self.compose_for(&plan, again.clone(), message_id.clone())?;
+        let answer = self.send(&plan, &outgoing, cell.way.signed, cell.way.encrypted)?;
+        check::answer(&cell, &again, message_id.as_ref(), &answer).map_err(Miss::Failed)
     }
 
     fn plan(&self, cell: Cell) -> Result<Plan<'_>, Miss> {
@@ -222,10 +243,19 @@ impl Bench<'_> {
 
     /// The order, and the id of the delivery it brings or is about.
     fn compose<'b>(&'b self, plan: &Plan<'b>, control: ControlBlock) -> Result<(Outgoing, Option<MessageId>), Miss> {
+        let message_id = self.message_id(plan)?;
+        Ok((self.compose_for(plan, control, message_id.clone())?, message_id))
+    }
+
+    fn compose_for(
+        &self,
+        plan: &Plan<'_>,
+        control: ControlBlock,
+        message_id: Option<MessageId>,
+    ) -> Result<Outgoing, Miss> {
         let Cell { order, code, .. } = plan.cell;
         let header = header(plan, control)?;
         let quality = TimestampQuality::default();
-        let message_id = self.message_id(plan)?;
         let subject = Some(plan.subject.clone());
         let outgoing = match order {
             MessageType::InitDialog => InitDialog { header }.compose(),
@@ -265,9 +295,89 @@ impl Bench<'_> {
                 };
                 FetchProcessCard { header, selection }.compose()
             }
+            MessageType::PartialStoreDelivery => {
+                let (wish, chunk) = self.chunk(plan, message_id.as_ref())?;
+                let message_id = match &message_id {
+                    Some(id) => Some(PartialStoreDelivery::id_for(id).map_err(words)?),
+                    None => None,
+                };
+                PartialStoreDelivery { header, creation: quality, message_id, subject, wish }.compose(chunk)
+            }
+            MessageType::PartialFetchDelivery => {
+                let selection = match &message_id {
+                    Some(id) if code != Code::FurtherDeliveries => DeliverySelection::ById(id.clone()),
+                    _ => DeliverySelection::Oldest,
+                };
+                let (number, size) = (Some(u64::from(code != Code::ChunkNumberWrong)), Some(self.chunk_size(code)?));
+                let chunk = match code {
+                    Code::ChunkInformationContradictory => ChunkInformation { number, ..ChunkInformation::default() },
+                    _ => ChunkInformation { number, size, received: Some(Vec::new()), ..ChunkInformation::default() },
+                };
+                PartialFetchDelivery { header, selection, chunk }.compose()
+            }
             other => return Err(Miss::Failed(format!("{other} is not known here"))),
         };
-        Ok((outgoing?, message_id))
+        Ok(outgoing?)
+    }
+
+    /// The size of chunks to be stated.
+    fn chunk_size(&self, code: Code) -> Result<u64, Miss> {
+        let usual = self.setup.chunk_kib.ok_or(Miss::Skipped("the profile names no size of chunks"))?;
+        Ok(match code {
+            Code::ChunkTooLarge => u64::from(u32::MAX),
+            Code::ChunkTooSmall => 0,
+            _ => usual,
+        })
+    }
+
+    /// What is stored in chunks: nothing, unless the code is about that.
+    fn chunk(
+        &self,
+        plan: &Plan<'_>,
+        message_id: Option<&MessageId>,
+    ) -> Result<(StoreWish, Option<Arc<dyn ReadAt>>), Miss> {
+        let code = plan.cell.code;
+        let usual = self.chunk_size(Code::ExecutedDialogClosed)?;
+        let size = self.chunk_size(code)?;
+        let stated = |number, total, message_size| ChunkInformation {
+            number: Some(number),
+            size: Some(size),
+            total: Some(total),
+            message_size: Some(message_size),
+            received: None,
+        };
+        let mut bytes = b"not a message".to_vec();
+        let information = match code {
+            Code::ChunkAlreadyPresent => stated(2, 2, usual),
+            Code::ChunkNumberWrong => stated(3, 2, usual),
+            Code::ChunkTooLarge | Code::ChunkTooSmall => stated(1, 2, usual),
+            Code::MessageTooLarge => stated(1, 2, u64::from(u32::MAX)),
+            Code::ChunkInformationContradictory => ChunkInformation { number: Some(1), ..ChunkInformation::default() },
+            Code::InnerFeedbackFails => stated(1, 1, 0),
+            Code::InnerFeedbackWarns => {
+                bytes = self.inner(plan, message_id)?;
+                stated(1, 1, bytes.len() as u64 / 1024)
+            }
+            _ => return Ok((StoreWish::InfoOnly, None)),
+        };
+        Ok((StoreWish::Chunk(information), Some(Arc::new(bytes))))
+    }
+
+    /// The delivery in chunks, as a message of its own that causes a warning.
+    fn inner(&self, plan: &Plan<'_>, message_id: Option<&MessageId>) -> Result<Vec<u8>, Miss> {
+        let way = crate::matrix::Way { signed: false, encrypted: false, explicit: false };
+        let code = Code::ReaderCipherCertificateOutsideValidity;
+        let cell = Cell { order: MessageType::StoreDelivery, code, way };
+        let mut inner = self.plan(cell)?;
+        inner.addressee.clone_from(&plan.addressee);
+        let order = StoreDelivery {
+            header: header(&inner, control(&cell, &Dialog::default()))?,
+            creation: TimestampQuality::default(),
+            reception: TimestampQuality::default(),
+            message_id: message_id.cloned(),
+            subject: Some(plan.subject.clone()),
+        };
+        Ok(write(&order.compose(content()?)?, None, None, Damage::None)?)
     }
 
     /// The id for the order: issued, foreign or none.
@@ -276,14 +386,16 @@ impl Bench<'_> {
         let foreign = || MessageId::new("issued-by-nobody").map(Some).map_err(|error| Miss::Failed(words(error)));
         let executes = !crate::matrix::refuses(code) && !crate::matrix::refuses(Cell::base(order, way));
         match order {
-            MessageType::FetchDelivery | MessageType::FetchProcessCard => match code {
-                Code::FurtherDeliveries | Code::FurtherProcessCards => {
-                    self.store_for_client(plan.url)?;
-                    self.store_for_client(plan.url).map(Some)
+            MessageType::FetchDelivery | MessageType::PartialFetchDelivery | MessageType::FetchProcessCard => {
+                match code {
+                    Code::FurtherDeliveries | Code::FurtherProcessCards => {
+                        self.store_for_client(plan.url)?;
+                        self.store_for_client(plan.url).map(Some)
+                    }
+                    _ if executes && code.level() == Level::Order => self.store_for_client(plan.url).map(Some),
+                    _ => foreign(),
                 }
-                _ if executes && code.level() == Level::Order => self.store_for_client(plan.url).map(Some),
-                _ => foreign(),
-            },
+            }
             _ if !carries_delivery(order) => Ok(None),
             _ => match code {
                 Code::MessageIdMissing => Ok(None),

@@ -120,6 +120,7 @@ struct Profile {
     demanding_url: Option<String>,
     tls_authorities: Option<PathBuf>,
     refused_subject_bytes: Option<usize>,
+    chunk_kib: Option<u64>,
     intermediary: Intermediary,
     recipient: Option<RecipientAddress>,
     client: Pairs,
@@ -191,6 +192,7 @@ impl Profile {
             unknown: optional(&self.unknown)?,
             recipient: self.recipient.map(|recipient| recipient.url),
             refused_subject_bytes: self.refused_subject_bytes,
+            chunk_kib: self.chunk_kib,
         })
     }
 }
