@@ -70,6 +70,9 @@ pub struct Leaf {
     /// Salted hashes of what may have to be erased one day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commitments: Vec<Commitment>,
+    /// SHA-256 of the token that a time-stamp service gave for the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Fingerprint>,
     /// Number of list items left out because the entry would have become too large.
     #[serde(default, skip_serializing_if = "is_zero")]
     omitted: u64,
@@ -128,6 +131,7 @@ impl Leaf {
             algorithms: Vec::new(),
             feedback: Vec::new(),
             commitments: Vec::new(),
+            token: None,
             omitted: 0,
         }
     }

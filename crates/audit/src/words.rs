@@ -64,6 +64,10 @@ words! {
         Postponed = "postponed",
         /// Certificates of a delivery were looked at again, and its process card says more than before.
         Inspected = "inspected",
+        /// The creation of a process card got the token of a time-stamp service that it had waited for.
+        CreationStamped = "creation-stamped",
+        /// The reception on a process card got the token of a time-stamp service that it had waited for.
+        ReceptionStamped = "reception-stamped",
         /// An order was refused.
         Refused = "refused",
         /// All attempts to hand over a delivery failed.

@@ -16,6 +16,7 @@ use crate::outbound::{OutboundDelivery, OutboundEnd};
 use crate::recheck::{Amendment, DueRecheck};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
+use crate::stamping::{StampedEvent, WantedStamp};
 
 /// A delivery that is being taken over, whether somebody waits for that or not.
 pub struct Accepting(Box<dyn FnOnce() -> Result<(), AcceptError> + Send>);
@@ -200,6 +201,24 @@ pub trait Store: Send + Sync {
         limit: u64,
     ) -> Result<bool, StorageError>;
 
+    /// The stamp that was waited for longest, if one is. Changes nothing.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn wanted_stamp(&self) -> Result<Option<WantedStamp>, StorageError>;
+
+    /// Puts a token on a card that waits for it; whether one did. The card is changed by that.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    fn stamp(
+        &self,
+        message_id: &MessageId,
+        event: StampedEvent,
+        token: Vec<u8>,
+        at: OffsetDateTime,
+    ) -> Result<bool, StorageError>;
+
     /// The card of a delivery, whoever asks.
     ///
     /// # Errors
@@ -261,6 +280,8 @@ pub struct Stats {
     pub waiting_bytes: u64,
     /// Deliveries on their way to passive recipients; they are among those not yet received.
     pub outbound: u64,
+    /// Time stamps that are waited for.
+    pub wanted_stamps: u64,
     /// Entries in the log.
     pub log_size: u64,
     /// Changes made durable since the store was opened.

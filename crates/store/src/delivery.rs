@@ -15,6 +15,7 @@ use crate::chunks::UploadEnd;
 use crate::outbound::Outbound;
 use crate::recheck::Recheck;
 use crate::stamp;
+use crate::stamping::Stamps;
 
 /// Where the bytes of a body are before the store has them.
 pub enum BodySource {
@@ -48,6 +49,8 @@ pub struct Delivery {
     pub attachments: Vec<Attachment>,
     /// The message exactly as received, after opening the transport encryption.
     pub body: BodySource,
+    /// What its card gets from a time-stamp service, or is to get. A token for the reception cannot be given yet.
+    pub stamps: Stamps,
     /// The way to a passive recipient; nothing for a delivery that is fetched from its mailbox.
     pub outbound: Option<Outbound>,
     /// Certificates that have to be looked at again, if there are any.
@@ -77,6 +80,7 @@ impl Delivery {
             content: Content::default(),
             attachments: Vec::new(),
             body,
+            stamps: Stamps::default(),
             outbound: None,
             recheck: None,
             upload: None,
@@ -172,6 +176,8 @@ pub struct Card {
     pub modified: OffsetDateTime,
     /// `Inspection` elements, as text.
     pub inspections: String,
+    /// What it has from a time-stamp service.
+    pub stamps: Stamps,
 }
 
 /// A delivery to be handed out.
@@ -240,6 +246,7 @@ impl fmt::Debug for Card {
             .field("expired", &self.expired)
             .field("failure", &self.failure)
             .field("modified", &self.modified)
+            .field("stamps", &self.stamps)
             .finish_non_exhaustive()
     }
 }

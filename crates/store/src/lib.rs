@@ -45,6 +45,7 @@ mod retention;
 mod rules;
 mod sqlite;
 mod stamp;
+mod stamping;
 mod waiting;
 
 pub use chunks::{KeepChunkError, NewChunk, Upload, UploadEnd, UploadKey, UploadLimits, UploadPlan};
@@ -57,4 +58,5 @@ pub use retention::{Retention, RetentionReport};
 pub use rohrpost_audit::Fingerprint;
 pub use rules::{CardPage, CardRole, CardRule, CardSelection, FetchRule};
 pub use sqlite::{Recovery, SqliteOptions, SqliteReader, SqliteStore};
+pub use stamping::{Stamp, StampedEvent, Stamps, WantedStamp};
 pub use waiting::{Wait, Waiting};

@@ -73,6 +73,12 @@ run! {
         a_late_acknowledgement_of_an_expired_delivery_is_kept,
         ids_outlive_cards,
         many_go_in_steps;
+    stamps:
+        plain_cards_want_nothing,
+        tokens_come_back,
+        what_is_wanted_is_waited_for_until_it_comes,
+        passive_recipients_receive_too,
+        nothing_is_wanted_for_cards_that_are_gone;
     concurrency:
         many_accept_and_nothing_is_lost,
         one_of_many_with_the_same_id_wins,

@@ -9,9 +9,9 @@ use rohrpost_audit::{ExportReport, Fingerprint, Leaf, LeafProof};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::source::ReadAt;
 use rohrpost_store::{
-    AcceptError, Accepting, Amendment, BodySource, Card, CardPage, CardRule, Delivery, DueRecheck, ExportError, FetchRule,
-    KeepChunkError, NewChunk, OutboundDelivery, OutboundEnd, Retention, RetentionReport, SqliteStore, Stats,
-    StorageError, Store, StoredDelivery, Upload, UploadKey,
+    AcceptError, Accepting, Amendment, BodySource, Card, CardPage, CardRule, Delivery, DueRecheck, ExportError,
+    FetchRule, KeepChunkError, NewChunk, OutboundDelivery, OutboundEnd, Retention, RetentionReport, SqliteStore,
+    StampedEvent, Stats, StorageError, Store, StoredDelivery, Upload, UploadKey, WantedStamp,
 };
 use time::OffsetDateTime;
 
@@ -124,6 +124,21 @@ impl Store for Failing {
     ) -> Result<bool, StorageError> {
         self.check()?;
         self.store.postpone_outbound(message_id, until, code, at)
+    }
+
+    fn wanted_stamp(&self) -> Result<Option<WantedStamp>, StorageError> {
+        self.store.wanted_stamp()
+    }
+
+    fn stamp(
+        &self,
+        message_id: &MessageId,
+        event: StampedEvent,
+        token: Vec<u8>,
+        at: OffsetDateTime,
+    ) -> Result<bool, StorageError> {
+        self.check()?;
+        self.store.stamp(message_id, event, token, at)
     }
 
     fn finish_outbound(

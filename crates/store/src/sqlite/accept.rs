@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::log::Entry;
 use super::rows::{OUTBOUND, WAITING};
 use super::schema::failed;
+use super::stamps;
 use super::writer::{Batch, Writer};
 use super::{outbox, rechecks, uploads};
 use crate::contract::Accepting;
@@ -86,6 +87,9 @@ fn insert(batch: &mut Batch<'_>, row: &Row) -> Result<Vec<String>, AcceptError> 
     }
     insert_card(connection, seq, delivery, placed).map_err(failed("store a card"))?;
     insert_body(connection, seq, row).map_err(failed("store a body"))?;
+    if !delivery.stamps.are_plain() {
+        stamps::insert(connection, seq, &delivery.stamps, delivery.accepted_at).map_err(failed("keep a time stamp"))?;
+    }
     if let Some(way) = &delivery.outbound {
         outbox::insert(connection, seq, way).map_err(failed("put a delivery on its way"))?;
     }
@@ -148,6 +152,7 @@ fn complete_leaf(delivery: &mut Delivery, placed: &Placed) {
     leaf.message_id = Some(delivery.message_id.as_str().to_owned());
     leaf.bytes = Some(placed.bytes());
     leaf.attachments = u32::try_from(delivery.attachments.len()).ok();
+    leaf.token = delivery.stamps.creation.token().map(Fingerprint::of_der);
 }
 
 fn insert_card(connection: &Connection, seq: i64, delivery: &Delivery, placed: &Placed) -> rusqlite::Result<()> {

@@ -10,7 +10,7 @@ use crate::error::StorageError;
 use crate::rules::{CardPage, CardRole, CardRule, CardSelection};
 use crate::stamp;
 
-/// Bytes of subjects and inspections in one page at most; a larger card is a page of its own. Senders decide how long they are.
+/// Bytes of subjects, inspections and time stamps in one page at most; a larger card is a page of its own. Senders decide how long they are.
 const PAGE_BYTES: usize = 4 << 20;
 
 /// Time and number of a card, by which cards are put in order before any of them is read as a whole.
@@ -33,7 +33,7 @@ pub(super) fn cards(
     let mut bytes = 0;
     for (_, seq) in found.into_iter().take(limit) {
         let Some(CardRow { card, .. }) = rows::by_seq(&transaction, seq)? else { continue };
-        bytes += card.inspections.len() + card.subject.as_ref().map_or(0, String::len);
+        bytes += card.inspections.len() + card.subject.as_ref().map_or(0, String::len) + card.stamps.bytes();
         if bytes > PAGE_BYTES && !page.cards.is_empty() {
             page.more = true;
             break;

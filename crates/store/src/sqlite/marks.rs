@@ -10,6 +10,7 @@ use super::bodies::Bodies;
 use super::prepared;
 use super::rows::{self, CardRow, KEPT, WAITING};
 use super::schema::failed;
+use super::stamps;
 use super::writer::{Batch, Writer};
 use crate::delivery::Card;
 use crate::error::StorageError;
@@ -76,6 +77,7 @@ fn receive(
     }
     let at = if planted("stamps-go-back") { at } else { at.max(row.card.forwarded.unwrap_or(row.card.created)) };
     update(batch.connection, "UPDATE card SET received = ?2, modified = max(modified, ?2) WHERE seq = ?1", &row, at)?;
+    stamps::received(batch.connection, &row, at)?;
     if row.state == WAITING && !planted("received-still-waits") {
         leave_mailbox(batch.connection, &row, KEPT)?;
     }

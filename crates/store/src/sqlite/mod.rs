@@ -21,6 +21,7 @@ mod rechecks;
 mod retain;
 mod rows;
 mod schema;
+mod stamps;
 mod uploads;
 mod writer;
 
@@ -51,6 +52,7 @@ use crate::outbound::{OutboundDelivery, OutboundEnd};
 use crate::recheck::{Amendment, DueRecheck};
 use crate::retention::{Retention, RetentionReport};
 use crate::rules::{CardPage, CardRule, FetchRule};
+use crate::stamping::{StampedEvent, WantedStamp};
 use crate::waiting::Waiting;
 
 const DATABASE: &str = "rohrpost.db";
@@ -288,6 +290,20 @@ impl Store for SqliteStore {
         prepared::keep(&self.writer, &self.bodies, message_id, answer, at, limit)
     }
 
+    fn wanted_stamp(&self) -> Result<Option<WantedStamp>, StorageError> {
+        stamps::wanted(&self.reader.pool)
+    }
+
+    fn stamp(
+        &self,
+        message_id: &MessageId,
+        event: StampedEvent,
+        token: Vec<u8>,
+        at: OffsetDateTime,
+    ) -> Result<bool, StorageError> {
+        stamps::stamp(&self.writer, message_id, event, token, at)
+    }
+
     fn card(&self, message_id: &MessageId) -> Result<Option<Card>, StorageError> {
         self.reader.card(message_id)
     }
@@ -391,9 +407,14 @@ impl SqliteReader {
             let outbound: i64 = connection
                 .query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))
                 .map_err(failed("count what is on its way"))?;
-            let log_size = Log(connection).size()?;
-            let outbound = outbound as u64;
-            Ok(Stats { outbound, waiting: waiting as u64, waiting_bytes: bytes as u64, log_size, ..Stats::default() })
+            Ok(Stats {
+                outbound: outbound as u64,
+                waiting: waiting as u64,
+                waiting_bytes: bytes as u64,
+                wanted_stamps: stamps::count(connection)?,
+                log_size: Log(connection).size()?,
+                ..Stats::default()
+            })
         })
     }
 }
@@ -476,6 +497,7 @@ mod tests {
             (accept::IS_USED.to_owned(), "sqlite_autoindex_card_1"),
             (outbox::DUE.to_owned(), "outbox_due"),
             (rechecks::DUE.to_owned(), "recheck_due"),
+            (stamps::WANTED.to_owned(), "stamp_wanted"),
         ];
         for no_reception in [false, true] {
             for role in [CardRole::Any, CardRole::Addressee, CardRole::Originator] {

@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::retain::delete_body;
 use super::rows::{self, CardRow, GONE, OUTBOUND};
 use super::schema::failed;
+use super::stamps;
 use super::writer::{Batch, Writer};
 use crate::delivery::Card;
 use crate::error::StorageError;
@@ -133,6 +134,7 @@ fn finish_one(
         OutboundEnd::Received => {
             let sql = "UPDATE card SET received = ?2, modified = max(modified, ?2) WHERE seq = ?1";
             update(connection, sql, &row, at)?;
+            stamps::received(connection, &row, at)?;
             leaf_about(&row.card, Event::Received, at)
         }
         OutboundEnd::Undeliverable { code } => {

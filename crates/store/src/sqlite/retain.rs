@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::rechecks;
 use super::rows::{self, GONE, KEPT, WAITING};
 use super::schema::failed;
+use super::stamps;
 use super::writer::{Batch, Writer};
 use super::{prepared, uploads};
 use crate::error::StorageError;
@@ -170,6 +171,7 @@ fn remove_cards(
             connection.prepare_cached("DELETE FROM card WHERE seq = ?1")?.execute([seq])?;
             connection.prepare_cached("DELETE FROM inspection WHERE seq = ?1")?.execute([seq])?;
             rechecks::delete(connection, *seq)?;
+            stamps::delete(connection, &row)?;
             if planted("id-free-again-with-its-card") {
                 return Ok(0);
             }

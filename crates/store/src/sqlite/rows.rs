@@ -6,9 +6,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::schema::failed;
+use super::stamps;
 use crate::delivery::Card;
 use crate::error::StorageError;
 use crate::stamp;
+use crate::stamping::Stamps;
 
 /// On its way to a passive recipient.
 pub(super) const OUTBOUND: i64 = -1;
@@ -28,7 +30,7 @@ pub(super) struct CardRow {
 }
 
 const SELECT: &str = "SELECT card.seq, state, bytes, message_id, originator, addressee, subject, created, forwarded, \
-     received, expired, modified, coalesce(entries, ''), failure FROM card LEFT JOIN inspection USING (seq) ";
+     received, expired, modified, coalesce(entries, ''), failure, stamped FROM card LEFT JOIN inspection USING (seq) ";
 
 /// The card of a message.
 pub(super) fn by_id(connection: &Connection, message_id: &MessageId) -> Result<Option<CardRow>, StorageError> {
@@ -43,11 +45,11 @@ pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<CardRow
 fn one(connection: &Connection, sql: &str, key: impl rusqlite::ToSql) -> Result<Option<CardRow>, StorageError> {
     connection
         .prepare_cached(sql)
-        .and_then(|mut select| select.query_row([key], read).optional())
+        .and_then(|mut select| select.query_row([key], |row| read(connection, row)).optional())
         .map_err(failed("read a card"))
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<CardRow> {
+fn read(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<CardRow> {
     let stamp = |column| row.get::<_, Option<i64>>(column).map(|millis| millis.map(stamp::from_millis));
     let card = Card {
         message_id: message_id(row, 3)?,
@@ -61,6 +63,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<CardRow> {
         modified: stamp::from_millis(row.get(11)?),
         inspections: row.get(12)?,
         failure: row.get(13)?,
+        stamps: match row.get::<_, Option<i64>>(14)? {
+            None => Stamps::default(),
+            Some(_) => stamps::read(connection, row.get(0)?)?,
+        },
     };
     Ok(CardRow { seq: row.get(0)?, state: row.get(1)?, bytes: row.get(2)?, card })
 }

@@ -10,6 +10,7 @@ pub(crate) mod mailbox;
 pub(crate) mod outbound;
 pub(crate) mod rechecks;
 pub(crate) mod retention;
+pub(crate) mod stamps;
 
 use std::path::Path;
 use std::sync::Arc;
