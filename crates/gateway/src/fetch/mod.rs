@@ -1,8 +1,8 @@
-//! Getting revocation lists and answers of responders over HTTP.
+//! Getting revocation lists, answers of responders and time stamps over HTTP.
 //!
 //! The other side is chosen by whoever issued a certificate, and anybody may have taken its place on the way: what it sends is
 //! bounded in size and time, redirections are not followed, and only [destinations](Destinations) are called that may be. Plain
-//! HTTP, as usual for this: lists and answers are signed.
+//! HTTP, as usual for this: lists, answers and stamps are signed.
 
 mod breaker;
 
@@ -45,7 +45,7 @@ impl Default for FetchConfig {
     }
 }
 
-/// Calls responders and gets lists. Hosts that fail several times in a row are left alone for a while.
+/// Calls responders and time-stamp services, and gets lists. Hosts that fail several times in a row are left alone for a while.
 ///
 /// [`fetch`](Fetcher::fetch) blocks: it is for threads that may, not for those of the runtime.
 pub struct HttpFetcher {
@@ -60,19 +60,49 @@ impl HttpFetcher {
         Self { runtime, config, breaker: Mutex::default() }
     }
 
+    /// Posts a question to a time-stamp service (RFC 3161, 3.4); its answer, of at most `max_len` octets. Blocks as
+    /// [`fetch`](Fetcher::fetch) does.
+    ///
+    /// # Errors
+    /// [`FetchError`] if there is no answer that may be looked at.
+    pub fn stamp(&self, url: &str, question: &[u8], max_len: usize) -> Result<Vec<u8>, FetchError> {
+        self.call(&Call { url, post: Some(Post { body: question, kinds: TIMESTAMP }), max_len })
+    }
+
+    fn call(&self, call: &Call<'_>) -> Result<Vec<u8>, FetchError> {
+        let target = Target::parse(call.url).ok_or(FetchError::Forbidden("no plain http address"))?;
+        if !self.config.destinations.allow(&target.host, target.port) {
+            return Err(FetchError::Forbidden("it is not on the list of hosts"));
+        }
+        let host = target.authority.to_ascii_lowercase();
+        if !self.breaker(|breaker| breaker.admit(&host, Instant::now())) {
+            return Err(FetchError::LeftAlone);
+        }
+        let exchange = async { timeout(self.config.total, self.exchange(&target, call)).await };
+        let outcome = self.runtime.block_on(exchange).unwrap_or(Err(FetchError::TimedOut));
+        self.breaker(|breaker| match &outcome {
+            Err(error) if tells_of_trouble(error) => breaker.failed(&host, Instant::now()),
+            _ => breaker.succeeded(&host),
+        });
+        if let Err(error) = &outcome {
+            warn!(host, %error, "a responder, a server of revocation lists or a time-stamp service gave nothing");
+        }
+        outcome
+    }
+
     fn breaker<T>(&self, work: impl FnOnce(&mut Breaker) -> T) -> T {
         work(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn exchange(&self, target: &Target, question: &Question<'_>) -> Result<Vec<u8>, FetchError> {
+    async fn exchange(&self, target: &Target, call: &Call<'_>) -> Result<Vec<u8>, FetchError> {
         let head = timeout(self.config.head, async {
             let stream = self.connect(target).await?;
-            ask(stream, target, question).await
+            ask(stream, target, call).await
         });
         let (response, _driver) = head.await.map_err(|_| FetchError::TimedOut)??;
-        check(&response, question)?;
+        check(&response, call)?;
         let body =
-            Limited::new(response.into_body(), question.max_len).collect().await.map_err(|error| match error
+            Limited::new(response.into_body(), call.max_len).collect().await.map_err(|error| match error
                 .is::<LengthLimitError>(
             ) {
                 true => FetchError::TooLarge,
@@ -100,24 +130,8 @@ impl HttpFetcher {
 
 impl Fetcher for HttpFetcher {
     fn fetch(&self, question: &Question<'_>) -> Result<Vec<u8>, FetchError> {
-        let target = Target::parse(question.url).ok_or(FetchError::Forbidden("no plain http address"))?;
-        if !self.config.destinations.allow(&target.host, target.port) {
-            return Err(FetchError::Forbidden("it is not on the list of hosts"));
-        }
-        let host = target.authority.to_ascii_lowercase();
-        if !self.breaker(|breaker| breaker.admit(&host, Instant::now())) {
-            return Err(FetchError::LeftAlone);
-        }
-        let exchange = async { timeout(self.config.total, self.exchange(&target, question)).await };
-        let outcome = self.runtime.block_on(exchange).unwrap_or(Err(FetchError::TimedOut));
-        self.breaker(|breaker| match &outcome {
-            Err(error) if tells_of_trouble(error) => breaker.failed(&host, Instant::now()),
-            _ => breaker.succeeded(&host),
-        });
-        if let Err(error) = &outcome {
-            warn!(host, %error, "a responder or a server of revocation lists gave nothing");
-        }
-        outcome
+        let post = question.request.map(|body| Post { body, kinds: OCSP });
+        self.call(&Call { url: question.url, post, max_len: question.max_len })
     }
 }
 
@@ -163,8 +177,28 @@ impl Target {
     }
 }
 
-const OCSP_REQUEST: &str = "application/ocsp-request";
-const OCSP_RESPONSE: &str = "application/ocsp-response";
+/// What is asked; without anything to post, a revocation list is got.
+struct Call<'a> {
+    url: &'a str,
+    post: Option<Post<'a>>,
+    max_len: usize,
+}
+
+struct Post<'a> {
+    body: &'a [u8],
+    kinds: Kinds,
+}
+
+/// Media types of a question and of its answer.
+#[derive(Clone, Copy)]
+struct Kinds {
+    question: &'static str,
+    answer: &'static str,
+}
+
+const OCSP: Kinds = Kinds { question: "application/ocsp-request", answer: "application/ocsp-response" };
+const TIMESTAMP: Kinds = Kinds { question: "application/timestamp-query", answer: "application/timestamp-reply" };
+
 /// Octets of an answer's head at most.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -177,20 +211,17 @@ impl Drop for Driver {
     }
 }
 
-async fn ask(
-    stream: TcpStream,
-    target: &Target,
-    question: &Question<'_>,
-) -> Result<(Response<Incoming>, Driver), FetchError> {
+async fn ask(stream: TcpStream, target: &Target, call: &Call<'_>) -> Result<(Response<Incoming>, Driver), FetchError> {
     let mut http = http1::Builder::new();
     let shaken = http.max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.map_err(|_| FetchError::Broken)?;
     let driver = Driver(tokio::spawn(async move { drop(connection.await) }).abort_handle());
     let request = Request::builder().uri(&target.path).header(HOST, &target.authority).header(USER_AGENT, "rohrpost");
-    let request = match question.request {
-        Some(der) => {
-            let request = request.method(Method::POST).header(CONTENT_TYPE, OCSP_REQUEST).header(ACCEPT, OCSP_RESPONSE);
-            request.body(Full::new(Bytes::copy_from_slice(der)))
+    let request = match &call.post {
+        Some(Post { body, kinds }) => {
+            let request = request.method(Method::POST);
+            let request = request.header(CONTENT_TYPE, kinds.question).header(ACCEPT, kinds.answer);
+            request.body(Full::new(Bytes::copy_from_slice(body)))
         }
         None => request.method(Method::GET).header(ACCEPT, "application/pkix-crl, */*").body(Full::default()),
     };
@@ -200,19 +231,19 @@ async fn ask(
 }
 
 /// Whether the answer is one that may be looked at.
-fn check(response: &Response<Incoming>, question: &Question<'_>) -> Result<(), FetchError> {
+fn check(response: &Response<Incoming>, call: &Call<'_>) -> Result<(), FetchError> {
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let kind = header(CONTENT_TYPE).and_then(|kind| kind.split(';').next()).map_or("", str::trim);
-    if question.request.is_some() && !kind.eq_ignore_ascii_case(OCSP_RESPONSE) {
+    if call.post.as_ref().is_some_and(|post| !kind.eq_ignore_ascii_case(post.kinds.answer)) {
         return Err(FetchError::WrongContent);
     }
     if header(CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(FetchError::WrongContent);
     }
-    if response.body().size_hint().lower() > question.max_len as u64 {
+    if response.body().size_hint().lower() > call.max_len as u64 {
         return Err(FetchError::TooLarge);
     }
     Ok(())
