@@ -55,6 +55,7 @@ impl World {
             policy,
             spools: spools.clone(),
             courier: None,
+            timestamps: None,
             random: Arc::new(SystemRandom),
         };
         let intermediary = Intermediary::new(parts, Settings::default());

@@ -34,6 +34,7 @@ mod message_ids;
 mod orders;
 mod rechecks;
 mod settings;
+mod timestamps;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -54,6 +55,9 @@ pub use forwarding::{Courier, Forwarding, Retries, Returned, Undelivered};
 pub use handle::{Context, Handled, Outcome};
 pub use message_ids::{MessageIdAuthority, TokenAuthority};
 pub use settings::{Settings, SignatureDemand, UnknownRevocation};
+pub use timestamps::{
+    NoStamp, RFC_3161, ServiceDown, Stamping, TimestampService, Timestamps, WithoutService, stamped_text,
+};
 
 use chunks::InHand;
 use counters::Counters;
@@ -76,6 +80,8 @@ pub struct Parts {
     pub spools: SpoolDir,
     /// Takes messages to passive recipients; without one, nothing is forwarded.
     pub courier: Option<Arc<dyn Courier>>,
+    /// Stamps times; without one, all are those of our own clock.
+    pub timestamps: Option<Arc<dyn TimestampService>>,
     /// Challenges, conversation ids, session keys.
     pub random: Arc<dyn Random>,
 }
@@ -87,6 +93,7 @@ pub struct Intermediary {
     dialogs: DialogRegistry,
     counters: Counters,
     slots: Slots,
+    stamping: Slots,
     admission: RwLock<Arc<Admission>>,
     /// Uploads that are being made deliveries of.
     in_hand: InHand,
@@ -105,6 +112,7 @@ impl Intermediary {
             dialogs,
             counters: Counters::default(),
             slots: Slots::default(),
+            stamping: Slots::default(),
             admission: RwLock::default(),
             in_hand: InHand::default(),
             own,

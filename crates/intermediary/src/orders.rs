@@ -17,6 +17,7 @@ pub(crate) use partial_fetch_delivery::Piece;
 pub(crate) use partial_store_delivery::Progress;
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::feedback::{Code, Severity};
+use rohrpost_osci::header::TimestampQuality;
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::Request;
 use rohrpost_pipeline::judge::Judged;
@@ -27,6 +28,7 @@ use crate::Intermediary;
 use crate::chunks::Chunks;
 use crate::entrance::Entrance;
 use crate::handle::{Context, Received, Stop};
+use crate::timestamps::Wish;
 use taking::Taking;
 
 /// What an order knows of its request.
@@ -128,6 +130,7 @@ impl Order<'_> {
         message_id: &'b MessageId,
         subject: Option<&'b String>,
         outbound: Option<Outbound>,
+        (creation, reception): (TimestampQuality, TimestampQuality),
     ) -> Taking<'b> {
         Taking {
             intermediary: self.intermediary,
@@ -139,6 +142,7 @@ impl Order<'_> {
             subject,
             outbound,
             upload: self.upload.clone(),
+            stamps: Wish { creation, reception, can_wait: true },
             order: order_name(&self.received.request),
             warnings: self.warnings,
             correlation: &self.context.correlation_id,

@@ -11,6 +11,7 @@ use time::Duration;
 
 use crate::chunks::Chunks;
 use crate::forwarding::Forwarding;
+use crate::timestamps::Timestamps;
 
 /// Settings of an [`Intermediary`](crate::Intermediary).
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub forwarding: Forwarding,
     /// Whether and how messages are transferred in chunks.
     pub chunks: Option<Chunks>,
+    /// What is made of orders that want cryptographic time stamps.
+    pub timestamps: Timestamps,
     /// Process cards in one answer at most; more are announced with 3801.
     pub max_cards_per_answer: usize,
     /// Language of feedback when the client desires none that we have.
@@ -54,6 +57,7 @@ impl Default for Settings {
             mailbox: MailboxLimits::default(),
             forwarding: Forwarding::default(),
             chunks: None,
+            timestamps: Timestamps::default(),
             max_cards_per_answer: 100,
             default_language: Language::German,
             dangerous_fetch_without_encryption: false,

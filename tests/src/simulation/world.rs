@@ -455,6 +455,7 @@ impl World {
             policy: Arc::clone(&self.policy),
             spools: SpoolDir::new(self.directory.path().join("spool")).with_memory_threshold(MAX_INLINE as usize),
             courier: None,
+            timestamps: None,
             random: Arc::clone(&self.random) as Arc<dyn Random>,
         };
         let settings = Settings { dangerous_fetch_without_encryption: !self.encrypted, ..Settings::default() };

@@ -10,7 +10,7 @@ use rohrpost_pki::{Anchors, Certificate, Use, Verdict, inspect};
 use super::raw::{KeyFiles, RawConfig};
 use super::{
     OwnKey, Revocation, anchors, base, beginning, certificates, cipher, dangerous, gateway_config, keys, log_filter,
-    log_json, policy, raw, settings, signature,
+    log_json, policy, raw, settings, signature, timestamps,
 };
 use crate::args::ConfigArgs;
 use crate::failure::{Failure, Kind};
@@ -77,6 +77,13 @@ pub(crate) fn examine(args: &ConfigArgs) -> Result<Vec<Finding>> {
 
     let mode = Revocation::check(&raw.revocation).map(|_| raw.revocation.mode.clone());
     found("revocation", mode, Vec::new());
+
+    let service = policy(&raw, &base).and_then(|policy| {
+        let service = timestamps::Service::check(&raw.timestamps, &policy, &base)?;
+        timestamps::settings(&raw.timestamps)?;
+        Ok(if service.is_some() { "a service is asked" } else { "no service" }.to_owned())
+    });
+    found("timestamps", service, Vec::new());
 
     let settings = settings(&raw);
     let warnings = settings.as_ref().map_or_else(|_| Vec::new(), dangerous);

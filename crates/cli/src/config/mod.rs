@@ -10,6 +10,7 @@ mod mailboxes;
 mod own_key;
 mod raw;
 mod revocation;
+pub(crate) mod timestamps;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -50,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) intermediates: Vec<Certificate>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) revocation: Option<Revocation>,
+    /// Who stamps times, if anybody does.
+    pub(crate) timestamps: Option<timestamps::Service>,
     pub(crate) settings: Settings,
     pub(crate) admission: Admission,
     /// How messages get to passive recipients, if there are any.
@@ -106,6 +109,7 @@ impl Config {
             intermediates: certificates("trust.intermediates", &raw.trust.intermediates, base)?,
             policy: Arc::new(policy(raw, base)?),
             revocation: Revocation::check(&raw.revocation)?,
+            timestamps: timestamps::Service::check(&raw.timestamps, &policy(raw, base)?, base)?,
             settings: settings(raw)?,
             admission: mailboxes::admission(raw, base)?,
             carriage: forwarding::carriage(raw, base)?,
@@ -239,7 +243,8 @@ pub(crate) fn trusted(certificates: Vec<Certificate>) -> Result<Anchors> {
     Ok(anchors)
 }
 
-fn policy(raw: &RawConfig, base: &Path) -> Result<Policy> {
+/// Only the policy: for commands that judge something by it.
+pub(crate) fn policy(raw: &RawConfig, base: &Path) -> Result<Policy> {
     let Some(file) = &raw.trust.policy_file else { return Ok(Policy::standard()) };
     let file = base.join(file);
     let unusable = |what: &str| {
@@ -255,6 +260,7 @@ fn settings(raw: &RawConfig) -> Result<Settings> {
     let mut settings = Settings {
         forwarding: forwarding::settings(&raw.forwarding),
         chunks: chunks::settings(&raw.chunks)?,
+        timestamps: timestamps::settings(&raw.timestamps)?,
         signatures: signature_demand(&orders.require_signature)?,
         dialog_timeout: time::Duration::minutes(i64::from(orders.dialog_timeout_minutes)),
         max_dialogs: orders.max_dialogs,

@@ -16,6 +16,7 @@ pub(crate) struct RawConfig {
     pub(crate) keys: Keys,
     pub(crate) trust: Trust,
     pub(crate) revocation: Revocation,
+    pub(crate) timestamps: Timestamps,
     pub(crate) orders: Orders,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) forwarding: Forwarding,
@@ -96,6 +97,20 @@ pub(crate) struct Revocation {
     pub(crate) total_seconds: u64,
     pub(crate) max_age_minutes: u32,
     pub(crate) retry_seconds: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Timestamps {
+    pub(crate) url: Option<String>,
+    pub(crate) authorities: Vec<PathBuf>,
+    pub(crate) internal: bool,
+    pub(crate) answer_seconds: u64,
+    pub(crate) retry_seconds: u64,
+    pub(crate) tolerance_seconds: u32,
+    pub(crate) at_once: usize,
+    pub(crate) service_down: String,
+    pub(crate) without_service: String,
 }
 
 #[derive(Debug, Deserialize)]

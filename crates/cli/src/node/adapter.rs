@@ -113,6 +113,7 @@ impl Figures for Adapter {
                 gauge("deliveries_waiting", "Deliveries not yet received", stats.waiting),
                 gauge("deliveries_waiting_bytes", "Bytes of deliveries not yet received", stats.waiting_bytes),
                 gauge("deliveries_outbound", "Deliveries on their way to passive recipients", stats.outbound),
+                gauge("wanted_stamps", "Time stamps that process cards wait for", stats.wanted_stamps),
                 gauge("log_entries", "Entries in the message log", stats.log_size),
                 counter("store_changes", "Changes made durable", stats.changes),
                 counter("store_commits", "Transactions that took", stats.commits),

@@ -1,21 +1,31 @@
-//! What goes on beside the orders: cleaning up, deliveries that could not be delivered at once, and certificates that could not be
-//! judged at once.
+//! What goes on beside the orders: cleaning up, deliveries that could not be delivered at once, time stamps that process cards wait
+//! for, and certificates that could not be judged at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
-use rohrpost_intermediary::Intermediary;
+use rohrpost_intermediary::{Intermediary, Stamping};
 use rohrpost_store::{Retention, StorageError};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
 /// Begins all of it. Ends with the set.
-pub(super) fn start(intermediary: &Arc<Intermediary>, retention: Retention, interval: Duration) -> JoinSet<()> {
+///
+/// `stamping` is the pause after a time-stamp service gave nothing, if there is one.
+pub(super) fn start(
+    intermediary: &Arc<Intermediary>,
+    retention: Retention,
+    interval: Duration,
+    stamping: Option<Duration>,
+) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(clean_up(Arc::clone(intermediary), retention, interval));
     jobs.spawn(recheck(Arc::clone(intermediary)));
+    if let Some(pause) = stamping {
+        jobs.spawn(stamp(Arc::clone(intermediary), pause));
+    }
     for _ in 0..DELIVERERS {
         jobs.spawn(deliver(Arc::clone(intermediary)));
     }
@@ -61,6 +71,30 @@ async fn recheck(intermediary: Arc<Intermediary>) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => error!(%error, "certificates of accepted deliveries cannot be looked at again"),
             Err(error) => error!(%error, "looking again at certificates was interrupted"),
+        }
+    }
+}
+
+/// Gets time stamps that process cards wait for.
+async fn stamp(intermediary: Arc<Intermediary>, pause: Duration) {
+    let mut next = tokio::time::interval(Duration::from_secs(1));
+    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        next.tick().await;
+        let intermediary = Arc::clone(&intermediary);
+        let round = spawn_blocking(move || {
+            loop {
+                match intermediary.stamp_next(SystemClock.now())? {
+                    Stamping::Done => {}
+                    ended => return Ok::<_, StorageError>(ended),
+                }
+            }
+        });
+        match round.await {
+            Ok(Ok(Stamping::InVain)) => tokio::time::sleep(pause).await,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => error!(%error, "the time stamps that process cards wait for cannot be read"),
+            Err(error) => error!(%error, "getting time stamps was interrupted"),
         }
     }
 }

@@ -64,6 +64,7 @@ impl Node {
             policy: config.policy,
             spools: config.gateway.spools.clone(),
             courier: courier(config.carriage.as_ref())?,
+            timestamps: config.timestamps.as_ref().map(|service| service.over_http(Handle::current())),
             random: Arc::new(SystemRandom),
         };
         let intermediary = Arc::new(Intermediary::new(parts, config.settings));
@@ -77,7 +78,8 @@ impl Node {
             .start()
             .await
             .with_context(|| Failure::new(Kind::Configuration, "the gateway cannot start"))?;
-        let jobs = jobs::start(&intermediary, config.retention, config.retention_interval);
+        let pause = config.timestamps.map(|service| service.pause);
+        let jobs = jobs::start(&intermediary, config.retention, config.retention_interval, pause);
         Ok(Self { gateway, intermediary, path, tls, jobs })
     }
 

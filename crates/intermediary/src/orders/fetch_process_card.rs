@@ -4,11 +4,12 @@ use rohrpost_osci::card::{InspectionReport, ProcessCard, ProcessCardBundle, Time
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::message::FetchProcessCard;
 use rohrpost_osci::selection::{self, CardFilter, Role};
-use rohrpost_store::{Card, CardRole, CardRule, CardSelection};
+use rohrpost_store::{Card, CardRole, CardRule, CardSelection, Stamps};
 
 use super::{Done, HandOut, Order};
 use crate::entrance::Entrance;
 use crate::handle::Stop;
+use crate::timestamps::timestamp;
 
 pub(super) fn execute(
     order: &Order<'_>,
@@ -31,7 +32,12 @@ pub(super) fn execute(
 
 /// How many of the cards an answer may hold that is read into a tree by somebody with our own bounds; one at least.
 fn fitting(cards: &[Card], room: usize) -> usize {
-    let sizes = cards.iter().map(|card| card.inspections.len() + card.subject.as_ref().map_or(0, String::len) + BUNDLE);
+    let size = |card: &Card| {
+        // Tokens in base64.
+        let stamps = card.stamps.bytes().div_ceil(3) * 4;
+        card.inspections.len() + card.subject.as_ref().map_or(0, String::len) + stamps + BUNDLE
+    };
+    let sizes = cards.iter().map(size);
     let sums = sizes.scan(0, |sum: &mut usize, size| {
         *sum = sum.saturating_add(size);
         Some(*sum)
@@ -39,7 +45,7 @@ fn fitting(cards: &[Card], room: usize) -> usize {
     sums.take_while(|sum| *sum <= room).count().max(1)
 }
 
-/// Bytes of a card beside subject and inspections, more or less.
+/// Bytes of a card beside subject, inspections and tokens, more or less.
 const BUNDLE: usize = 1024;
 
 fn rule(wanted: &selection::CardRule) -> CardRule<'_> {
@@ -62,15 +68,15 @@ fn rule(wanted: &selection::CardRule) -> CardRule<'_> {
 
 /// A stored card as it goes out.
 pub(crate) fn bundle(card: Card) -> ProcessCardBundle {
-    let stamp = |time: time::OffsetDateTime| Timestamp::Plain(time.into());
+    let Stamps { creation, reception } = &card.stamps;
     ProcessCardBundle {
         message_id: card.message_id,
         report: InspectionReport::from_stored(card.inspections),
         card: ProcessCard {
             recent_modification: card.modified.into(),
-            creation: Some(stamp(card.created)),
-            forwarding: card.forwarded.map(stamp),
-            reception: card.received.map(stamp),
+            creation: Some(timestamp(card.created, creation)),
+            forwarding: card.forwarded.map(|at| Timestamp::Plain(at.into())),
+            reception: card.received.map(|at| timestamp(at, reception)),
             subject: card.subject,
         },
     }

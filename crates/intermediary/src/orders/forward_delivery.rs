@@ -34,7 +34,8 @@ pub(super) fn execute(order: &Order<'_>, request: &ForwardDelivery) -> Result<Do
         leased_until: if slot.is_some() { now + forwarding.longest_attempt } else { now },
         deadline: forwarding.retries.map_or(now, |retries| now + retries.give_up_after),
     };
-    if let Err(code) = order.taking(message_id, request.subject.as_ref(), Some(outbound)).take()? {
+    let wish = (request.creation, request.reception);
+    if let Err(code) = order.taking(message_id, request.subject.as_ref(), Some(outbound), wish).take()? {
         return Ok(Done::refused(code));
     }
     let store = &intermediary.parts.store;

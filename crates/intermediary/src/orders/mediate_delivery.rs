@@ -5,7 +5,9 @@ use rohrpost_audit::{Event, Leaf};
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::compose::OutDelivery;
 use rohrpost_osci::feedback::Code;
-use rohrpost_osci::header::{CertificateRole, CertificateUse, CustomBlock, NonIntermediaryCertificates};
+use rohrpost_osci::header::{
+    CertificateRole, CertificateUse, CustomBlock, NonIntermediaryCertificates, TimestampQuality,
+};
 use rohrpost_osci::ids::MessageId;
 use rohrpost_osci::message::{MediateCard, MediateDelivery};
 use rohrpost_osci::source::ReadAt;
@@ -19,6 +21,7 @@ use crate::entrance::Entrance;
 use crate::forwarding::{Courier, Letter, Purpose, Reply, Replying};
 use crate::hand_out::out_delivery;
 use crate::handle::{Stop, signature_verdict};
+use crate::timestamps::Wish;
 
 /// What a mediated delivery brought back.
 pub(crate) enum Mediated {
@@ -63,7 +66,8 @@ fn with_cards(
         leased_until: now + intermediary.settings.forwarding.longest_attempt,
         deadline: now,
     };
-    if let Err(code) = order.taking(message_id, card.subject.as_ref(), Some(outbound)).take()? {
+    let wish = (card.creation, card.reception);
+    if let Err(code) = order.taking(message_id, card.subject.as_ref(), Some(outbound), wish).take()? {
         return Ok(Done::refused(code));
     }
     let parts = &intermediary.parts;
@@ -102,6 +106,11 @@ fn keep_reply(
         subject: reply.with_card.as_ref().and_then(|card| card.subject.as_ref()),
         outbound: None,
         upload: None,
+        stamps: Wish {
+            creation: reply.with_card.as_ref().map_or(TimestampQuality::Plain, |card| card.creation),
+            reception: reply.with_card.as_ref().map_or(TimestampQuality::Plain, |card| card.reception),
+            can_wait: false,
+        },
         order: "responseToProcessDelivery",
         warnings: &[],
         correlation: &order.context.correlation_id,

@@ -1,8 +1,9 @@
 //! StoreDelivery: into the mailbox of the addressee.
 
-use rohrpost_osci::card::{ProcessCard, ProcessCardBundle, Timestamp};
+use rohrpost_osci::card::{ProcessCard, ProcessCardBundle};
 use rohrpost_osci::message::StoreDelivery;
 
+use super::taking::Begun;
 use super::{Done, HandOut, Order};
 use crate::handle::Stop;
 
@@ -11,14 +12,16 @@ pub(super) fn execute(order: &Order<'_>, request: &StoreDelivery) -> Result<Done
         Ok(message_id) => message_id,
         Err(code) => return Ok(Done::refused(code)),
     };
-    let (report, accepting) = match order.taking(message_id, request.subject.as_ref(), None).begin()? {
+    let wish = (request.creation, request.reception);
+    let begun = match order.taking(message_id, request.subject.as_ref(), None, wish).begin()? {
         Ok(begun) => begun,
         Err(code) => return Ok(Done::refused(code)),
     };
+    let Begun { report, creation, accepting } = begun;
     let now = order.context.now;
     let card = ProcessCard {
         recent_modification: now.into(),
-        creation: Some(Timestamp::Plain(now.into())),
+        creation: Some(creation),
         forwarding: None,
         reception: None,
         subject: request.subject.clone(),

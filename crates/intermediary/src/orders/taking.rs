@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rohrpost_audit::{Commitment, Event, Leaf, Salt};
 use rohrpost_crypto::DigestAlgorithm;
-use rohrpost_osci::card::InspectionReport;
+use rohrpost_osci::card::{InspectionReport, Timestamp};
 use rohrpost_osci::envelope::{BlockKind, Envelope};
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse, NonIntermediaryCertificates};
@@ -17,13 +17,16 @@ use rohrpost_pipeline::judge::Judged;
 use rohrpost_pipeline::open::Opened;
 use rohrpost_pipeline::spool::SpoolParts;
 use rohrpost_pipeline::verify::{SignatureState, Verified};
+use rohrpost_pki::timestamp::MAX_LEN as LONGEST_STAMP;
 use rohrpost_planted::planted;
 use rohrpost_store::{
-    AcceptError, Accepting, Attachment, BodySource, Content, Delivery, Fingerprint, Outbound, StorageError, UploadEnd,
+    AcceptError, Accepting, Attachment, BodySource, Content, Delivery, Fingerprint, Outbound, Stamp, StorageError,
+    UploadEnd,
 };
 use time::OffsetDateTime;
 
 use crate::handle::{Stop, algorithms, signature_verdict};
+use crate::timestamps::{Wish, timestamp};
 use crate::{Intermediary, certificates, rechecks};
 
 /// A delivery in the message that brought it.
@@ -40,6 +43,7 @@ pub(super) struct Taking<'a> {
     pub(super) outbound: Option<Outbound>,
     /// The upload that ends with it.
     pub(super) upload: Option<UploadEnd>,
+    pub(super) stamps: Wish,
     /// For the log.
     pub(super) order: &'static str,
     pub(super) warnings: &'a [Code],
@@ -47,17 +51,25 @@ pub(super) struct Taking<'a> {
     pub(super) now: OffsetDateTime,
 }
 
+/// A delivery that is being made durable.
+pub(super) struct Begun {
+    pub(super) report: InspectionReport,
+    /// The stamp of its Creation.
+    pub(super) creation: Timestamp,
+    pub(super) accepting: Accepting,
+}
+
 impl Taking<'_> {
-    /// Makes the delivery durable; the inspection report of its card, or the code it is refused with.
-    pub(super) fn take(self) -> Result<Result<InspectionReport, Code>, Stop> {
+    /// Makes the delivery durable, or says with which code it is refused.
+    pub(super) fn take(self) -> Result<Result<(), Code>, Stop> {
         match self.begin()? {
-            Ok((report, accepting)) => Ok(settle(accepting)?.map(|()| report)),
+            Ok(begun) => settle(begun.accepting),
             Err(code) => Ok(Err(code)),
         }
     }
 
     /// Begins to make it durable: for an answer that is written meanwhile.
-    pub(super) fn begin(self) -> Result<Result<(InspectionReport, Accepting), Code>, Stop> {
+    pub(super) fn begin(self) -> Result<Result<Begun, Code>, Stop> {
         let parts = &self.intermediary.parts;
         if !parts.spools.has_room(0) {
             // What was accepted can still be fetched, acknowledged and logged with what is left.
@@ -65,7 +77,12 @@ impl Taking<'_> {
             return Ok(Err(Code::OrderFailed));
         }
         let report = self.report();
-        let delivery = self.delivery(&report)?;
+        let mut delivery = self.delivery(&report)?;
+        delivery.stamps = match self.intermediary.stamps(self.stamps, &delivery, self.now) {
+            Ok(stamps) => stamps,
+            Err(code) => return Ok(Err(code)),
+        };
+        let creation = timestamp(self.now, &delivery.stamps.creation);
         if header_when_handed_out(&delivery) > self.intermediary.settings.envelope.header_bytes {
             tracing::debug!("a delivery whose header no client would read is not accepted");
             return Ok(Err(Code::OrderFailed));
@@ -75,7 +92,7 @@ impl Taking<'_> {
             // Moving and syncing a file is no work for the processor.
             BodySource::File(_) => leave(|| parts.store.begin_to_accept(delivery)),
         };
-        Ok(Ok((report, accepting)))
+        Ok(Ok(Begun { report, creation, accepting }))
     }
 
     fn opened(&self) -> &Opened {
@@ -199,11 +216,15 @@ pub(super) fn content(envelope: &Envelope, opened: &Opened) -> Result<Content, S
 fn header_when_handed_out(delivery: &Delivery) -> usize {
     let custom: usize = delivery.custom_headers.iter().map(String::len).sum();
     let subject = delivery.subject.as_ref().map_or(0, |subject| LONGEST_ESCAPE * subject.len());
-    delivery.certificates.as_ref().map_or(0, String::len) + delivery.inspections.len() + custom + subject + OWN_BLOCKS
+    let token = if delivery.stamps.creation == Stamp::Plain { 0 } else { LONGEST_TOKEN };
+    let certificates = delivery.certificates.as_ref().map_or(0, String::len);
+    certificates + delivery.inspections.len() + custom + subject + token + OWN_BLOCKS
 }
 
 /// Bytes that one character of a text may take when it is escaped.
 const LONGEST_ESCAPE: usize = 6;
+/// Bytes of a time stamp of a service in base64.
+const LONGEST_TOKEN: usize = LONGEST_STAMP.div_ceil(3) * 4;
 /// Room for the blocks that we add: control block, signature, certificates and features.
 const OWN_BLOCKS: usize = 64 * 1024;
 

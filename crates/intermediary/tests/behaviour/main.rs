@@ -19,3 +19,4 @@ mod protection;
 mod revocation;
 mod rollover;
 mod selection;
+mod timestamps;

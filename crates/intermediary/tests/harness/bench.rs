@@ -10,7 +10,9 @@ use rohrpost_audit::LogSigner;
 use rohrpost_crypto::ed25519::SigningKey;
 use rohrpost_crypto::policy::Policy;
 use rohrpost_crypto::{Random, SystemRandom};
-use rohrpost_intermediary::{Context, Courier, Intermediary, MessageIdAuthority, Outcome, Parts, Settings};
+use rohrpost_intermediary::{
+    Context, Courier, Intermediary, MessageIdAuthority, Outcome, Parts, Settings, TimestampService,
+};
 use rohrpost_osci::fault::Fault;
 use rohrpost_osci::feedback::CodeNumber;
 use rohrpost_osci::ids::MessageId;
@@ -41,6 +43,8 @@ pub struct Setup {
     pub message_bytes: u64,
     /// Who takes messages to passive recipients.
     pub courier: Option<Arc<dyn Courier>>,
+    /// Who stamps times.
+    pub timestamps: Option<Arc<dyn TimestampService>>,
 }
 
 impl Default for Setup {
@@ -65,6 +69,7 @@ impl Default for Setup {
             revocation: None,
             message_bytes: u64::MAX,
             courier: None,
+            timestamps: None,
         }
     }
 }
@@ -102,6 +107,7 @@ impl Setup {
                 policy: Arc::new(self.policy),
                 spools: SpoolDir::new(store.incoming()).with_limit(self.message_bytes),
                 courier: self.courier,
+                timestamps: self.timestamps,
                 random: Arc::new(SystemRandom),
             },
             self.settings,

@@ -112,8 +112,8 @@ impl Client {
         header.custom = delivery.custom;
         let order = StoreDelivery {
             header,
-            creation: TimestampQuality::default(),
-            reception: TimestampQuality::default(),
+            creation: delivery.creation,
+            reception: delivery.reception,
             message_id: delivery.message_id,
             subject: delivery.subject,
         };
@@ -153,8 +153,8 @@ impl Client {
         header.custom = delivery.custom;
         let order = ForwardDelivery {
             header,
-            creation: TimestampQuality::default(),
-            reception: TimestampQuality::default(),
+            creation: delivery.creation,
+            reception: delivery.reception,
             receiver: receiver.to_owned(),
             message_id: delivery.message_id,
             subject: delivery.subject,
@@ -169,8 +169,8 @@ impl Client {
         let card = delivery.message_id.map(|message_id| MediateCard {
             message_id,
             subject,
-            creation: TimestampQuality::default(),
-            reception: TimestampQuality::default(),
+            creation: delivery.creation,
+            reception: delivery.reception,
         });
         let order = MediateDelivery { header, receiver: receiver.to_owned(), card };
         self.draft(&order.compose(delivery.content).unwrap())
@@ -313,6 +313,9 @@ pub struct Delivery {
     pub certificates: Vec<CertificateEntry>,
     pub custom: Vec<CustomBlock>,
     pub content: OutDelivery,
+    /// Which stamps its card is to have.
+    pub creation: TimestampQuality,
+    pub reception: TimestampQuality,
 }
 
 impl Delivery {
@@ -329,6 +332,8 @@ impl Delivery {
             )],
             custom: Vec::new(),
             content: content(b"Inhalt", &[]),
+            creation: TimestampQuality::Plain,
+            reception: TimestampQuality::Plain,
         }
     }
 }

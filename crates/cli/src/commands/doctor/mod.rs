@@ -9,6 +9,7 @@ mod limits;
 mod ports;
 mod revocation;
 mod store;
+mod timestamps;
 
 use anyhow::Result;
 use comfy_table::Cell;
@@ -60,6 +61,7 @@ fn examine(args: &DoctorArgs) -> Vec<Finding> {
     }];
     findings.extend(keys::examine(&raw, &base, now));
     findings.extend(revocation::examine(&raw, &base, now));
+    findings.extend(timestamps::examine(&raw, &base, now));
     findings.extend(clock::examine(&raw, &base, now));
     findings.extend(disk::examine(&raw, &base));
     findings.extend(store::examine(&raw, &base));
