@@ -5,6 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and report")]
 
+#[path = "../../crates/intermediary/tests/harness/mod.rs"]
+mod harness;
+
+mod conformance {
+    mod doctored;
+}
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -73,6 +80,14 @@ fn every_cell_is_executed_and_none_fails() {
     }
     fs::write(&profile, text).unwrap();
     let page = home.path().join("report.html");
+    // A server that is not what the profile says.
+    let mut command = Command::new(binary());
+    command.args(["conformance", "--url", demanding.url()]).arg("--profile").arg(&profile);
+    let output = command.args(["--only", "StoreDelivery/0800/unsigned+clear+implicit"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("FAILED") && text.contains("feedback 9600 instead of 0800"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+
     let mut command = Command::new(binary());
     command.args(["--json", "conformance", "--url", server.url()]).arg("--profile").arg(profile);
     let output = command.arg("--html").arg(&page).output().unwrap();
@@ -94,6 +109,17 @@ fn every_cell_is_executed_and_none_fails() {
     assert_eq!(report["passed"], rohrpost_conformance::counts().executed);
     assert_eq!(output.status.code(), Some(0));
     assert!(fs::read_to_string(page).unwrap().contains("Es wurde keine Abweichung gefunden."));
+}
+
+#[test]
+fn the_ready_profile_fits_a_server_with_the_test_pki() {
+    let server = Server::start(&["log.level=error"]);
+    let mut command = Command::new(binary());
+    command.args(["--json", "conformance", "--url", server.url(), "--only", "GetMessageId/"]);
+    let output = command.arg("--profile").arg(root().join("config/conformance.toml")).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["failed"]), (Some(0), &Value::from(0)), "{report:#}");
+    assert!(report["passed"].as_u64() > report["skipped"].as_u64(), "{report:#}");
 }
 
 /// Roles of the profile, with the keys of the test PKI that they have.

@@ -99,7 +99,6 @@ fn control(cell: &Cell, asked: &ControlBlock, regular: &Regular) -> Result<(), S
 
 fn certificates(cell: &Cell, regular: &Regular) -> Result<(), String> {
     let own = regular.response.header().intermediary.as_ref();
-    demand(own.is_none_or(|own| own.cipher.is_none()), "the answer names a cipher certificate of the intermediary")?;
     let names_signer = own.is_some_and(|own| own.signature.is_some());
     demand(!cell.way.signed || names_signer, "a signed answer does not name the certificate it is signed with")
 }
