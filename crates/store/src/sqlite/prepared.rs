@@ -12,7 +12,7 @@ use super::pool::Pool;
 use super::rows::{self, GONE};
 use super::schema::failed;
 use super::uploads::absent;
-use super::writer::{Batch, Writer};
+use super::writer::Writer;
 use crate::delivery::BodySource;
 use crate::error::StorageError;
 use crate::stamp;
@@ -60,7 +60,8 @@ pub(super) fn keep(
         Placed::Row(_) => None,
     };
     let message_id = message_id.clone();
-    let kept = writer.change(move |batch| insert(batch, &message_id, &placed, stamp::to_millis(at), limit))?;
+    let kept =
+        writer.change(move |batch| insert(batch.connection, &message_id, &placed, stamp::to_millis(at), limit))?;
     if let (Kept::No | Kept::Before, Some(name)) = (&kept, file) {
         bodies.remove(&name);
     }
@@ -71,14 +72,13 @@ pub(super) const OLD: &str = "SELECT seq FROM prepared INDEXED BY prepared_used 
 
 /// Removes answers that nobody asked for any more; how many, and their files.
 pub(super) fn forget(
-    batch: &mut Batch<'_>,
+    connection: &Connection,
     candidates: &[i64],
     limit: i64,
 ) -> Result<(u64, Vec<String>), StorageError> {
     let (mut forgotten, mut files) = (0, Vec::new());
     for seq in candidates {
-        let gone: Option<Option<String>> = batch
-            .connection
+        let gone: Option<Option<String>> = connection
             .prepare_cached("DELETE FROM prepared WHERE seq = ?1 AND used < ?2 RETURNING file")
             .and_then(|mut delete| delete.query_row([*seq, limit], |row| row.get(0)).optional())
             .map_err(failed("remove an answer"))?;
@@ -106,13 +106,12 @@ enum Kept {
 }
 
 fn insert(
-    batch: &mut Batch<'_>,
+    connection: &Connection,
     message_id: &MessageId,
     placed: &Placed,
     at: i64,
     limit: u64,
 ) -> Result<Kept, StorageError> {
-    let connection = batch.connection;
     if find(connection, message_id)?.is_some() {
         return Ok(Kept::Before);
     }

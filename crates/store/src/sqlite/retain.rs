@@ -49,13 +49,13 @@ pub(super) fn run(
     })?;
     let unfinished = before(now, rules.unfinished);
     in_steps(pool, uploads::OLD, unfinished, |steps| {
-        let (count, files) = writer.change(move |batch| uploads::forget(batch, &steps, unfinished))?;
+        let (count, files) = writer.change(move |batch| uploads::forget(batch.connection, &steps, unfinished))?;
         files.iter().for_each(|file| bodies.remove(file));
         report.uploads += count;
         Ok(())
     })?;
     in_steps(pool, prepared::OLD, unfinished, |steps| {
-        let (count, files) = writer.change(move |batch| prepared::forget(batch, &steps, unfinished))?;
+        let (count, files) = writer.change(move |batch| prepared::forget(batch.connection, &steps, unfinished))?;
         files.iter().for_each(|file| bodies.remove(file));
         report.prepared += count;
         Ok(())

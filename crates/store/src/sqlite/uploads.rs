@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::bodies::{Bodies, Placed};
 use super::pool::Pool;
 use super::schema::failed;
-use super::writer::{Batch, Writer};
+use super::writer::Writer;
 use crate::chunks::{KeepChunkError, NewChunk, Upload, UploadKey, UploadLimits, UploadPlan};
 use crate::error::StorageError;
 use crate::stamp;
@@ -47,7 +47,7 @@ pub(super) fn keep(writer: &Writer, pool: &Pool, bodies: &Bodies, chunk: NewChun
         Placed::File { name, .. } => Some(name.clone()),
         Placed::Row(_) => None,
     };
-    let kept = writer.change(move |batch| insert(batch, &head, &placed));
+    let kept = writer.change(move |batch| insert(batch.connection, &head, &placed));
     if let (Err(KeepChunkError::Present(_) | KeepChunkError::Contradiction | KeepChunkError::Full), Some(name)) =
         (&kept, file)
     {
@@ -120,11 +120,10 @@ pub(super) const OLD: &str = "SELECT upload FROM upload INDEXED BY upload_used W
 
 /// Forgets uploads of which nothing came for too long; how many, and their files.
 pub(super) fn forget(
-    batch: &mut Batch<'_>,
+    connection: &Connection,
     candidates: &[i64],
     limit: i64,
 ) -> Result<(u64, Vec<String>), StorageError> {
-    let connection = batch.connection;
     let (mut forgotten, mut files) = (0, Vec::new());
     for upload in candidates {
         let gone = connection
@@ -139,8 +138,7 @@ pub(super) fn forget(
     Ok((forgotten, files))
 }
 
-fn insert(batch: &mut Batch<'_>, head: &Head, placed: &Placed) -> Result<Upload, KeepChunkError> {
-    let connection = batch.connection;
+fn insert(connection: &Connection, head: &Head, placed: &Placed) -> Result<Upload, KeepChunkError> {
     let mut row = match fits(connection, head, placed.bytes())? {
         Some(row) => row,
         None => begin(connection, head)?,
