@@ -134,7 +134,7 @@ fn success(entrance: &Entrance<'_>) -> Code {
 }
 
 fn feedback(received: &Received, entrance: &Entrance<'_>, done: &Done, judgement: &Judgement) -> Feedback {
-    let mut feedback = Feedback::new(done.refusal().unwrap_or(success(entrance)), received.language);
+    let mut feedback = Feedback::new(done.refusal().unwrap_or_else(|| success(entrance)), received.language);
     for code in done.codes.iter().chain(&judgement.warnings) {
         feedback.add(*code);
     }

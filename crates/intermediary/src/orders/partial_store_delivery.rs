@@ -65,7 +65,7 @@ impl Progress {
         }
     }
 
-    fn is_at(mut self, upload: &Upload) -> Self {
+    fn at(mut self, upload: &Upload) -> Self {
         self.received.clone_from(&upload.received);
         self.total = upload.plan.total.into();
         self
@@ -101,7 +101,7 @@ pub(super) fn execute(
     let Some(upload) = upload else {
         return Ok(Done { codes, ..Done::with(HandOut::Progress(Box::new(progress))) });
     };
-    let mut progress = progress.is_at(&upload);
+    let mut progress = progress.at(&upload);
     // A chunk that is there already is no reason to keep back what became of the delivery, another mistake is.
     if upload.is_complete() && codes.iter().all(|code| *code == Code::ChunkAlreadyPresent) {
         match inside(order, &chunks, request, &key)? {
@@ -324,9 +324,8 @@ fn handle(order: &Order<'_>, outer: &PartialStoreDelivery, key: &UploadKey, whol
         Ok(read) => read,
         Err(stop) => return refused(stop),
     };
-    let request = match Request::parse(read.envelope()) {
-        Ok(request) => request,
-        Err(_) => return Ok(Inside::refused(Code::NotAMessage)),
+    let Ok(request) = Request::parse(read.envelope()) else {
+        return Ok(Inside::refused(Code::NotAMessage));
     };
     if let Err(stop) = intermediary.check_delivery(&read) {
         return refused(stop);
