@@ -246,6 +246,8 @@ pub fn config(url: &str, person: &Person, spools: SpoolDir) -> Config {
     config.intermediary_signature = Some(certificate("intermediary-2048-signature"));
     let (first_pause, longest_pause) = (Duration::from_millis(10), Duration::from_millis(200));
     config.retries = Retries { tries: 300, first_pause, longest_pause };
+    // What is measured, or killed at a certain moment, comes in one piece.
+    config.chunks.from_bytes = u64::MAX;
     config
 }
 

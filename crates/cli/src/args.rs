@@ -173,6 +173,10 @@ pub(crate) struct SendArgs {
     /// Go on with this message id instead of asking for one: to send again what got no answer. It is stored once at most.
     #[arg(long, value_name = "ID")]
     pub(crate) message_id: Option<String>,
+    /// Store it in chunks, and keep the finished message in this file until it is stored: the same command goes on where an earlier
+    /// one was interrupted. The file holds the whole delivery.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["forward", "mediate"])]
+    pub(crate) resume: Option<PathBuf>,
     /// File with the content; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) content: PathBuf,

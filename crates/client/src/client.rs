@@ -67,11 +67,16 @@ impl Client {
     /// across their own crash fetch an id with [`message_id`](Self::message_id), write it down, and give it to
     /// [`Shipment::with_message_id`].
     ///
+    /// What is large goes in chunks if the intermediary offers that, see [`ChunkUse`].
+    ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] with the message id if all tries ended without a certain outcome; otherwise the delivery
     /// is not stored.
     pub async fn store(&self, shipment: Shipment) -> Result<Stored, Error> {
-        self.deliver(&mut Course::default(), shipment, Way::Mailbox).await
+        match self.store_in_chunks(shipment).await? {
+            Ok(stored) => Ok(stored),
+            Err(shipment) => self.deliver(&mut Course::default(), shipment, Way::Mailbox).await,
+        }
     }
 
     /// Has a delivery forwarded to the passive recipient that listens at `receiver`; once, however often it has to be sent. As

@@ -10,6 +10,7 @@ use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pipeline::spool::SpoolDir;
 use rohrpost_pki::{Certificate, Inspector};
 
+use crate::chunks::ChunkUse;
 use crate::clock::Clock;
 use crate::transport::{Timeouts, Tls};
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How often an order is tried.
     pub retries: Retries,
+    /// When deliveries are stored in chunks.
+    pub chunks: ChunkUse,
     /// Where messages and content lie meanwhile. Everything there is removed when its last handle is dropped.
     pub spools: SpoolDir,
     /// Which algorithms may be used and believed.
@@ -126,6 +129,7 @@ impl Config {
             tls: None,
             timeouts: Timeouts::default(),
             retries: Retries::default(),
+            chunks: ChunkUse::default(),
             spools,
             policy: Arc::new(Policy::standard()),
             inspector: None,

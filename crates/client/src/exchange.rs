@@ -1,6 +1,6 @@
 //! One order and its answer: composed, signed, encrypted, sent; opened, verified, matched.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rohrpost_crypto::DigestAlgorithm;
 use rohrpost_crypto::policy::{Policy, Purpose};
@@ -34,6 +34,8 @@ pub(crate) struct Party {
     pub(crate) config: Config,
     address: Address,
     transport: Transport,
+    /// What the intermediary offered last.
+    offer: Mutex<Option<FeatureDescription>>,
 }
 
 /// Where one explicit dialog, or one order outside of any, has come.
@@ -76,7 +78,12 @@ impl Party {
             may_produce(&config)?;
         }
         let transport = Transport::new(config.tls.as_ref(), config.timeouts, &config.clock).map_err(Unusable::from)?;
-        Ok(Self { config, address, transport })
+        Ok(Self { config, address, transport, offer: Mutex::default() })
+    }
+
+    /// What the intermediary offers, as far as some answer told.
+    pub(crate) fn offer(&self) -> Option<FeatureDescription> {
+        self.offer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends an order and gives the answer to it, if that says that the order was executed.
@@ -98,7 +105,12 @@ impl Party {
         let checked = outcome.and_then(|(answered, correlation_id)| {
             let response = &answered.response;
             dialog.response(answered.envelope.message_type(), response.control()).map_err(PeerError::from)?;
-            if response.feedback().is_executed() {
+            if let Some(features) = &response.header().features {
+                *self.offer.lock().unwrap_or_else(PoisonError::into_inner) = Some(features.clone());
+            }
+            // The last chunk of a delivery that was refused tells why within.
+            let tells_more = matches!(response, Response::PartialStoreDelivery(answer) if answer.inside.is_some());
+            if response.feedback().is_executed() || tells_more {
                 return Ok(answered);
             }
             let feedback = response.feedback().clone();

@@ -17,8 +17,8 @@
 //!
 //! # Not in here
 //!
-//! No store: whoever fetches keeps what it got before it acknowledges. No clock: [`Clock`] is given. No transfer in
-//! chunks yet. The answering side of passive recipients is a room of its own and shares [`ContentReader`] and [`MadeContent`]. Which organisation has which address and certificate is a matter of the directory.
+//! No store: whoever fetches keeps what it got before it acknowledges. No clock: [`Clock`] is given. Nothing is
+//! fetched in chunks yet. The answering side of passive recipients is a room of its own and shares [`ContentReader`] and [`MadeContent`]. Which organisation has which address and certificate is a matter of the directory.
 //!
 //! # Example
 //!
@@ -75,6 +75,7 @@
 //! ```
 
 mod blocking;
+mod chunks;
 mod client;
 mod clock;
 mod config;
@@ -87,6 +88,7 @@ mod shipment;
 mod spools;
 pub mod transport;
 
+pub use chunks::{ChunkUse, Upload};
 pub use client::{Client, Stored};
 pub use clock::Clock;
 pub use config::{Config, Limits, Retries};

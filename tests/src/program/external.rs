@@ -9,13 +9,16 @@ use rohrpost_tests::root;
 use super::cargo::without_package_variables;
 use super::part::Part;
 
-/// The tests that kill the real processes: that of mailboxes so many times, that of passive recipients a tenth as often.
+/// The tests that kill the real processes: that of mailboxes so many times, those of passive recipients and of uploads in chunks a
+/// tenth as often.
 pub(crate) fn kills(kills: u64) -> Part {
     let began = Instant::now();
     let (mut summary, mut failures) = (Vec::new(), Vec::new());
-    for (test, variable, kills) in
-        [("kill", "ROHRPOST_KILLS", kills), ("forward", "ROHRPOST_FORWARD_KILLS", kills.div_ceil(10))]
-    {
+    for (test, variable, kills) in [
+        ("kill", "ROHRPOST_KILLS", kills),
+        ("forward", "ROHRPOST_FORWARD_KILLS", kills.div_ceil(10)),
+        ("chunks", "ROHRPOST_CHUNK_UPLOADS", kills.div_ceil(10)),
+    ] {
         let args = ["test", "--release", "-p", "rohrpost-tests", "--test", test, "--", "--nocapture"];
         let (ok, lines) = run(&args, &[(variable, kills.to_string())]);
         let figures = lines.into_iter().find(|line| line.contains(" kills"));

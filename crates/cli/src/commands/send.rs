@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use rohrpost_client::{Bytes, Client, NewAttachment, NewContainer, Shipment};
+use rohrpost_client::{Bytes, Client, NewAttachment, NewContainer, Shipment, Stored, Upload};
 use rohrpost_osci::feedback::Feedback;
 use rohrpost_osci::ids::MessageId;
 use rohrpost_pki::Verdict;
@@ -20,6 +20,9 @@ use crate::output::Output;
 /// Builds the delivery, hands it to the intermediary and prints what became of it.
 pub(crate) fn run(args: &SendArgs, output: Output) -> Result<()> {
     let client = party::with_progress(&party::client(&args.party)?, output, "sending");
+    if let Some(file) = &args.resume {
+        return resume(&client, args, file, output);
+    }
     let shipment = shipment(args)?;
     if let (Some(receiver), Some(folder)) = (&args.mediate, &args.reply) {
         return mediate(&client, receiver, shipment, folder, output);
@@ -30,7 +33,24 @@ pub(crate) fn run(args: &SendArgs, output: Output) -> Result<()> {
             None => client.store(shipment).await,
         }
     });
-    let stored = stored.map_err(party::failure)?;
+    told(args, &stored.map_err(party::failure)?, output)
+}
+
+/// Stores a delivery in chunks, and goes on with one that is in the file already.
+fn resume(client: &Client, args: &SendArgs, file: &Path, output: Output) -> Result<()> {
+    let stored = party::runtime()?.block_on(async {
+        let upload = if file.exists() {
+            Upload::from_file(file).map_err(party::failure)?
+        } else {
+            client.prepare_upload(shipment(args)?, file).await.map_err(party::failure)?
+        };
+        client.upload(&upload).await.map_err(party::failure)
+    })?;
+    std::fs::remove_file(file).with_context(|| unreadable(file))?;
+    told(args, &stored, output)
+}
+
+fn told(args: &SendArgs, stored: &Stored, output: Output) -> Result<()> {
     let is_received = stored.card.as_ref().is_some_and(|card| card.card.reception.is_some());
     let report = json!({
         "message_id": stored.message_id.as_str(),

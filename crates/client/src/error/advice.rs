@@ -71,6 +71,10 @@ impl Unusable {
                 "its key is not RSA, or its key usage does not allow encryption",
                 "give the cipher certificate, not the one for signatures",
             ),
+            Self::NoChunks => advice(
+                "the intermediary does not announce chunked transfer, or announces a smaller largest message",
+                "store the delivery in one piece",
+            ),
             Self::Policy { .. } => advice(
                 "the algorithm or the key length is outdated",
                 "use a stronger key, or a policy that knows the exception",

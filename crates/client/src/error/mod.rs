@@ -89,6 +89,9 @@ pub enum Unusable {
         /// Its subject, RFC 2253.
         subject: String,
     },
+    /// A delivery to be stored in chunks, and an intermediary that does not offer that, or not for so large ones.
+    #[error("the intermediary does not take this delivery in chunks")]
+    NoChunks,
     /// An algorithm or a key length that the policy does not let us use.
     #[error("the policy forbids to use {what}")]
     Policy {

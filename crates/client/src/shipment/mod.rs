@@ -92,6 +92,11 @@ impl Shipment {
         self
     }
 
+    /// Bytes of all contents together, before they are sealed and encoded.
+    pub(crate) fn content_bytes(&self) -> u64 {
+        self.containers.iter().map(NewContainer::bytes).sum()
+    }
+
     /// Adds a header block that the intermediary hands on untouched.
     #[must_use]
     pub fn with_header(mut self, header: CustomBlock) -> Self {
@@ -139,6 +144,15 @@ impl NewContainer {
     pub fn attachment(mut self, attachment: NewAttachment) -> Self {
         self.contents.push(Item::Attachment(attachment));
         self
+    }
+
+    fn bytes(&self) -> u64 {
+        let bytes = |item: &Item| match item {
+            Item::Data(_, bytes) => bytes.len(),
+            Item::Attachment(attachment) => attachment.bytes.len(),
+            Item::Container(container) => container.bytes(),
+        };
+        self.contents.iter().map(bytes).sum()
     }
 
     /// Adds a container within this one, perhaps with authors and readers of its own.
