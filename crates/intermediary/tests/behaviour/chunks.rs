@@ -85,13 +85,16 @@ fn info(client: &mut Client, bench: &Bench, id: &MessageId) -> Said {
     said(&answer)
 }
 
+/// The codes, and a chunk or the whole delivery.
+type Fetched = (Vec<u16>, Option<(Vec<u8>, ChunkInformation)>, Option<Delivered>);
+
 fn fetch_at(
     client: &mut Client,
     bench: &Bench,
     selection: DeliverySelection,
     (number, size, received): (u64, u64, &[u64]),
     now: OffsetDateTime,
-) -> (Vec<u16>, Option<(Vec<u8>, ChunkInformation)>, Option<Delivered>) {
+) -> Fetched {
     let chunk = ChunkInformation {
         number: Some(number),
         size: Some(size),
@@ -116,12 +119,7 @@ fn fetch_at(
     }
 }
 
-fn fetch(
-    client: &mut Client,
-    bench: &Bench,
-    number: u64,
-    received: &[u64],
-) -> (Vec<u16>, Option<(Vec<u8>, ChunkInformation)>, Option<Delivered>) {
+fn fetch(client: &mut Client, bench: &Bench, number: u64, received: &[u64]) -> Fetched {
     fetch_at(client, bench, DeliverySelection::Oldest, (number, CHUNK, received), NOW)
 }
 
