@@ -9,6 +9,7 @@
 
 mod check;
 mod matrix;
+mod order;
 mod recipient;
 mod report;
 mod run;

@@ -27,9 +27,10 @@ use rohrpost_pki::{Certificate, KeyEntry};
 use time::OffsetDateTime;
 
 use crate::check::stamps;
+use crate::order::content;
 use crate::setup::{Flaw, Setup};
 use crate::talk::{Damage, Hand, words, write};
-use crate::trial::{Miss, content};
+use crate::trial::Miss;
 
 /// What the recipient does with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,33 +1,20 @@
 //! One cell executed: what is needed before, the order, and whether its answer is what it has to be.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
-
 use rohrpost_crypto::SystemRandom;
-use rohrpost_osci::compose::{OutDelivery, Outgoing};
-use rohrpost_osci::content::{ContainerBuilder, InMemory, PackageBuilder};
+use rohrpost_osci::compose::Outgoing;
 use rohrpost_osci::dialog::ControlBlock;
 use rohrpost_osci::envelope::SignedBy;
 use rohrpost_osci::feedback::{Code, Level};
-use rohrpost_osci::header::{
-    BlockError, CertificateEntry, CertificateRole, CertificateUse, DesiredLanguages, Feature, FeatureDescription,
-    NonIntermediaryCertificates, TimestampQuality,
-};
+use rohrpost_osci::header::{BlockError, CertificateEntry, CertificateRole, CertificateUse};
 use rohrpost_osci::ids::{Challenge, ConversationId, MessageId};
-use rohrpost_osci::message::{
-    ChunkInformation, ExitDialog, FetchDelivery, FetchProcessCard, ForwardDelivery, GetMessageId, InitDialog,
-    MediateCard, MediateDelivery, PartialFetchDelivery, PartialStoreDelivery, RequestHeader, Response, StoreDelivery,
-    StoreWish,
-};
+use rohrpost_osci::message::Response;
 use rohrpost_osci::ns::MessageType;
-use rohrpost_osci::selection::{CardRule, CardSelection, DeliverySelection};
-use rohrpost_osci::source::ReadAt;
 use rohrpost_pipeline::keyring::KeyRing;
 use rohrpost_pki::{Certificate, KeyEntry};
 use time::OffsetDateTime;
 
 use crate::check;
-use crate::matrix::{Cell, carries_cipher_certificate, carries_delivery};
+use crate::matrix::{Cell, Way, carries_cipher_certificate, carries_delivery, refuses};
 use crate::recipient::Act;
 use crate::setup::{Setup, Wire, flawed};
 use crate::talk::{Answer, Damage, Hand, understand, words, write};
@@ -70,26 +57,26 @@ pub(crate) struct Bench<'a> {
 }
 
 /// An order before it is written: what is usual, unless the cell wants something else.
-struct Plan<'a> {
-    cell: Cell,
-    url: &'a str,
+pub(crate) struct Plan<'a> {
+    pub(crate) cell: Cell,
+    pub(crate) url: &'a str,
     /// Whom it is encrypted for.
-    whom: &'a Certificate,
+    pub(crate) whom: &'a Certificate,
     /// The client's cipher certificate, if the order brings it.
-    cipher: Option<Vec<u8>>,
+    pub(crate) cipher: Option<Vec<u8>>,
     /// The client's signature certificate, and its key.
-    signature: Option<(&'a KeyEntry, Vec<u8>)>,
-    addressee: Vec<u8>,
+    pub(crate) signature: Option<(&'a KeyEntry, Vec<u8>)>,
+    pub(crate) addressee: Vec<u8>,
     /// Certificates of authors and readers.
-    more: Vec<CertificateEntry>,
-    damage: Damage,
-    receiver: String,
-    subject: String,
+    pub(crate) more: Vec<CertificateEntry>,
+    pub(crate) damage: Damage,
+    pub(crate) receiver: String,
+    pub(crate) subject: String,
 }
 
 /// Where a dialog has come.
 #[derive(Default)]
-struct Dialog {
+pub(crate) struct Dialog {
     conversation: Option<ConversationId>,
     next: u32,
     challenge: Option<Challenge>,
@@ -136,7 +123,7 @@ impl Bench<'_> {
         check::answer(&cell, &again, message_id.as_ref(), &answer).map_err(Miss::Failed)
     }
 
-    fn plan(&self, cell: Cell) -> Result<Plan<'_>, Miss> {
+    pub(crate) fn plan(&self, cell: Cell) -> Result<Plan<'_>, Miss> {
         let Cell { order, code, way } = cell;
         let setup = self.setup;
         let brings_cipher = carries_cipher_certificate(order) || (!way.explicit && way.encrypted);
@@ -247,144 +234,11 @@ impl Bench<'_> {
         Ok((self.compose_for(plan, control, message_id.clone())?, message_id))
     }
 
-    fn compose_for(
-        &self,
-        plan: &Plan<'_>,
-        control: ControlBlock,
-        message_id: Option<MessageId>,
-    ) -> Result<Outgoing, Miss> {
-        let Cell { order, code, .. } = plan.cell;
-        let header = header(plan, control)?;
-        let quality = TimestampQuality::default();
-        let subject = Some(plan.subject.clone());
-        let outgoing = match order {
-            MessageType::InitDialog => InitDialog { header }.compose(),
-            MessageType::ExitDialog => ExitDialog { header }.compose(),
-            MessageType::GetMessageId => GetMessageId { header }.compose(),
-            MessageType::StoreDelivery => {
-                let message_id = message_id.clone();
-                StoreDelivery { header, creation: quality, reception: quality, message_id, subject }.compose(content()?)
-            }
-            MessageType::ForwardDelivery => {
-                let (message_id, receiver) = (message_id.clone(), plan.receiver.clone());
-                ForwardDelivery { header, creation: quality, reception: quality, receiver, message_id, subject }
-                    .compose(content()?)
-            }
-            MessageType::MediateDelivery => {
-                let card = message_id.clone().map(|message_id| MediateCard {
-                    message_id,
-                    subject,
-                    creation: quality,
-                    reception: quality,
-                });
-                MediateDelivery { header, receiver: plan.receiver.clone(), card }.compose(content()?)
-            }
-            MessageType::FetchDelivery => {
-                let selection = match &message_id {
-                    Some(id) if code != Code::FurtherDeliveries => DeliverySelection::ById(id.clone()),
-                    _ => DeliverySelection::Oldest,
-                };
-                FetchDelivery { header, selection }.compose()
-            }
-            MessageType::FetchProcessCard => {
-                let selection = match &message_id {
-                    Some(id) if code != Code::FurtherProcessCards => {
-                        CardSelection { rule: CardRule::ByIds(vec![id.clone()]), limit: None }
-                    }
-                    _ => CardSelection { rule: CardRule::All, limit: NonZeroU32::new(1) },
-                };
-                FetchProcessCard { header, selection }.compose()
-            }
-            MessageType::PartialStoreDelivery => {
-                let (wish, chunk) = self.chunk(plan, message_id.as_ref())?;
-                let message_id = match &message_id {
-                    Some(id) => Some(PartialStoreDelivery::id_for(id).map_err(words)?),
-                    None => None,
-                };
-                PartialStoreDelivery { header, creation: quality, message_id, subject, wish }.compose(chunk)
-            }
-            MessageType::PartialFetchDelivery => {
-                let selection = match &message_id {
-                    Some(id) if code != Code::FurtherDeliveries => DeliverySelection::ById(id.clone()),
-                    _ => DeliverySelection::Oldest,
-                };
-                let (number, size) = (Some(u64::from(code != Code::ChunkNumberWrong)), Some(self.chunk_size(code)?));
-                let chunk = match code {
-                    Code::ChunkInformationContradictory => ChunkInformation { number, ..ChunkInformation::default() },
-                    _ => ChunkInformation { number, size, received: Some(Vec::new()), ..ChunkInformation::default() },
-                };
-                PartialFetchDelivery { header, selection, chunk }.compose()
-            }
-            other => return Err(Miss::Failed(format!("{other} is not known here"))),
-        };
-        Ok(outgoing?)
-    }
-
-    /// The size of chunks to be stated.
-    fn chunk_size(&self, code: Code) -> Result<u64, Miss> {
-        let usual = self.setup.chunk_kib.ok_or(Miss::Skipped("the profile names no size of chunks"))?;
-        Ok(match code {
-            Code::ChunkTooLarge => u64::from(u32::MAX),
-            Code::ChunkTooSmall => 0,
-            _ => usual,
-        })
-    }
-
-    /// What is stored in chunks: nothing, unless the code is about that.
-    fn chunk(
-        &self,
-        plan: &Plan<'_>,
-        message_id: Option<&MessageId>,
-    ) -> Result<(StoreWish, Option<Arc<dyn ReadAt>>), Miss> {
-        let code = plan.cell.code;
-        let usual = self.chunk_size(Code::ExecutedDialogClosed)?;
-        let size = self.chunk_size(code)?;
-        let stated = |number, total, message_size| ChunkInformation {
-            number: Some(number),
-            size: Some(size),
-            total: Some(total),
-            message_size: Some(message_size),
-            received: None,
-        };
-        let mut bytes = b"not a message".to_vec();
-        let information = match code {
-            Code::ChunkAlreadyPresent => stated(2, 2, usual),
-            Code::ChunkNumberWrong => stated(3, 2, usual),
-            Code::ChunkTooLarge | Code::ChunkTooSmall => stated(1, 2, usual),
-            Code::MessageTooLarge => stated(1, 2, u64::from(u32::MAX)),
-            Code::ChunkInformationContradictory => ChunkInformation { number: Some(1), ..ChunkInformation::default() },
-            Code::InnerFeedbackFails => stated(1, 1, 0),
-            Code::InnerFeedbackWarns => {
-                bytes = self.inner(plan, message_id)?;
-                stated(1, 1, bytes.len() as u64 / 1024)
-            }
-            _ => return Ok((StoreWish::InfoOnly, None)),
-        };
-        Ok((StoreWish::Chunk(information), Some(Arc::new(bytes))))
-    }
-
-    /// The delivery in chunks, as a message of its own that causes a warning.
-    fn inner(&self, plan: &Plan<'_>, message_id: Option<&MessageId>) -> Result<Vec<u8>, Miss> {
-        let way = crate::matrix::Way { signed: false, encrypted: false, explicit: false };
-        let code = Code::ReaderCipherCertificateOutsideValidity;
-        let cell = Cell { order: MessageType::StoreDelivery, code, way };
-        let mut inner = self.plan(cell)?;
-        inner.addressee.clone_from(&plan.addressee);
-        let order = StoreDelivery {
-            header: header(&inner, control(&cell, &Dialog::default()))?,
-            creation: TimestampQuality::default(),
-            reception: TimestampQuality::default(),
-            message_id: message_id.cloned(),
-            subject: Some(plan.subject.clone()),
-        };
-        Ok(write(&order.compose(content()?)?, None, None, Damage::None)?)
-    }
-
     /// The id for the order: issued, foreign or none.
     fn message_id<'b>(&'b self, plan: &Plan<'b>) -> Result<Option<MessageId>, Miss> {
         let Cell { order, code, way } = plan.cell;
         let foreign = || MessageId::new("issued-by-nobody").map(Some).map_err(|error| Miss::Failed(words(error)));
-        let executes = !crate::matrix::refuses(code) && !crate::matrix::refuses(Cell::base(order, way));
+        let executes = !refuses(code) && !refuses(Cell::base(order, way));
         match order {
             MessageType::FetchDelivery | MessageType::PartialFetchDelivery | MessageType::FetchProcessCard => {
                 match code {
@@ -434,7 +288,7 @@ impl Bench<'_> {
         url: &'b str,
         addressee: Option<Vec<u8>>,
     ) -> Result<(Answer, Option<MessageId>), Miss> {
-        let way = crate::matrix::Way { signed: true, encrypted: false, explicit: false };
+        let way = Way { signed: true, encrypted: false, explicit: false };
         let cell = Cell { order, code: Code::ExecutedDialogClosed, way };
         let mut plan = self.plan(cell)?;
         plan.url = url;
@@ -445,7 +299,7 @@ impl Bench<'_> {
 }
 
 /// The control block of the order.
-fn control(cell: &Cell, dialog: &Dialog) -> ControlBlock {
+pub(crate) fn control(cell: &Cell, dialog: &Dialog) -> ControlBlock {
     let wrong = cell.code == Code::DialogViolated;
     let number = match cell.order {
         MessageType::InitDialog if wrong => Some(0),
@@ -461,32 +315,4 @@ fn control(cell: &Cell, dialog: &Dialog) -> ControlBlock {
         conversation_id: dialog.conversation.clone(),
         sequence_number: number,
     }
-}
-
-fn header(plan: &Plan<'_>, control: ControlBlock) -> Result<RequestHeader, BlockError> {
-    let mut entries = plan.more.clone();
-    let mut add = |role, purpose, der: &[u8]| entries.push(CertificateEntry::new(role, purpose, 0, der));
-    if let Some(der) = &plan.cipher {
-        add(CertificateRole::Originator, CertificateUse::Cipher, der);
-    }
-    if let Some((_, der)) = &plan.signature {
-        add(CertificateRole::Originator, CertificateUse::Signature, der);
-    }
-    if carries_delivery(plan.cell.order) {
-        add(CertificateRole::Addressee, CertificateUse::Cipher, &plan.addressee);
-    }
-    Ok(RequestHeader {
-        control,
-        languages: Some(DesiredLanguages::new(["de"])),
-        certificates: NonIntermediaryCertificates::new(entries)?,
-        features: Some(FeatureDescription::announcing(Feature::ALL)),
-        custom: Vec::new(),
-    })
-}
-
-/// Something to carry.
-pub(crate) fn content() -> Result<OutDelivery, Miss> {
-    let container = ContainerBuilder::new("container").data("data", Arc::new(b"Inhalt".to_vec())).build();
-    let package = PackageBuilder::new().container(container).build(&InMemory);
-    package.map_err(|error| Miss::Failed(words(error)))
 }
