@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rohrpost_client::Clock;
-use rohrpost_client::transport::{Address, Reach, Timeouts, Tls, Transport, is_internal};
+use rohrpost_client::transport::{Address, Reach, Timeouts, Tls, Transport, TransportError, is_internal};
 use rohrpost_gateway::clock::{Clock as _, SystemClock};
 use rohrpost_intermediary::{Courier, Returned, Undelivered};
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
@@ -56,32 +56,44 @@ impl HttpCourier {
         Ok(Self { receivers, transport, runtime })
     }
 
-    fn known(&self, receiver: &str) -> Option<&Address> {
+    fn listed(&self, receiver: &str) -> Option<&Address> {
         let asked: Address = receiver.parse().ok()?;
         self.receivers.iter().map(|receiver| &receiver.address).find(|known| same(known, &asked))
     }
 }
 
 impl Courier for HttpCourier {
-    fn knows(&self, receiver: &str) -> bool {
-        self.known(receiver).is_some()
+    fn known(&self, receiver: &str) -> Option<String> {
+        self.listed(receiver).map(Address::to_string)
     }
 
-    fn carry(&self, receiver: &str, message: &Spool, answers: &SpoolDir) -> Result<Returned, Undelivered> {
-        let undelivered = |may_have_arrived, may_pass, reason| {
-            let at = SystemClock.now();
-            Undelivered { may_have_arrived, may_pass, reason, at }
-        };
-        let address =
-            self.known(receiver).ok_or_else(|| undelivered(false, false, "the receiver is not allowed".to_owned()))?;
+    fn carry(&self, name: &str, message: &Spool, answers: &SpoolDir) -> Result<Returned, Undelivered> {
+        let at = || SystemClock.now();
+        let address = self.listed(name).ok_or_else(|| Undelivered {
+            may_have_arrived: false,
+            may_pass: false,
+            down: false,
+            reason: "the receiver is not listed".to_owned(),
+            at: at(),
+        })?;
         match self.runtime.block_on(self.transport.post(address, message, answers, None)) {
-            Ok(answer) => Ok(Returned { message: answer.body, at: SystemClock.now() }),
-            Err(error) => {
-                let reason = format!("{:#}", anyhow::Error::msg(error.to_string()));
-                Err(undelivered(error.may_have_arrived(), error.may_pass(), reason))
-            }
+            Ok(answer) => Ok(Returned { message: answer.body, at: at() }),
+            Err(error) => Err(Undelivered {
+                may_have_arrived: error.may_have_arrived(),
+                // Certificates are renewed, names come back, proxies get their servers again: hours are a long time.
+                may_pass: !matches!(error, TransportError::TooLarge { .. }),
+                down: is_down(&error),
+                reason: format!("{:#}", anyhow::Error::new(error)),
+                at: at(),
+            }),
         }
     }
+}
+
+/// Whether others would fare the same: nobody is there, or nobody answers.
+fn is_down(error: &TransportError) -> bool {
+    use TransportError as E;
+    matches!(error, E::Connect { .. } | E::Tls { .. } | E::OutOfReach { .. } | E::Busy { .. } | E::Timeout { .. })
 }
 
 /// Whether both are the same place. Host names know no case; everything else is compared as it is, so that nobody gets further by

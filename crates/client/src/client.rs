@@ -37,6 +37,13 @@ pub struct Stored {
     pub repeated: bool,
 }
 
+impl Stored {
+    /// Whether its recipient has it.
+    pub fn is_received(&self) -> bool {
+        self.card.as_ref().is_some_and(|card| card.card.reception.is_some())
+    }
+}
+
 impl Client {
     /// A client that has not connected yet.
     ///
@@ -84,7 +91,7 @@ impl Client {
     /// feedback says which. An intermediary that tries again later answers with a process card without reception.
     ///
     /// # Errors
-    /// As [`store`](Self::store).
+    /// As [`store`](Self::store); [`Error::OutcomeUnknown`] also if an answer got lost and the process card has no reception (yet).
     pub async fn forward(&self, receiver: &str, shipment: Shipment) -> Result<Stored, Error> {
         self.deliver(&mut Course::default(), shipment, Way::Forward(receiver.to_owned())).await
     }
@@ -97,12 +104,15 @@ impl Client {
         };
         let subject = shipment.subject.clone();
         let party = Arc::clone(&self.party);
+        let forwarded = matches!(way, Way::Forward(_));
         let built = blocking(move || shipment.build(&party, way)).await?;
         let in_doubt = |source| Error::OutcomeUnknown { message_id: message_id.clone(), source: Box::new(source) };
         match self.send(course, built, message_id.clone()).await {
             Ok((card, feedback)) => Ok(Stored { message_id, card, feedback, repeated: false }),
             Err(refused @ Error::Refused(_)) if course.in_doubt || refused.is_refused_with(Code::MessageIdIllegal) => {
                 match self.find_stored(&message_id, subject).await.map_err(in_doubt)? {
+                    // Its card does not tell whether it is still on its way, or was given up.
+                    Some(stored) if forwarded && !stored.is_received() => Err(in_doubt(refused)),
                     Some(stored) => Ok(stored),
                     None => Err(refused),
                 }

@@ -55,15 +55,28 @@ impl Admission {
             return Some(Code::OrderFailed);
         }
         match request {
-            R::StoreDelivery(_) | R::PartialStoreDelivery(_) | R::ForwardDelivery(_) | R::MediateDelivery(_) => {
+            R::StoreDelivery(_) | R::PartialStoreDelivery(_) | R::ForwardDelivery(_) => {
                 self.closed_to_deliveries(request)
             }
+            // The reply is for the mailbox of whoever asks.
+            R::MediateDelivery(_) => {
+                self.closed_to_deliveries(request).or_else(|| self.closed_to_its_owner(client, true))
+            }
             R::FetchDelivery(_) | R::PartialFetchDelivery(_) | R::FetchProcessCard(_) => {
-                let is_blocked = client.is_some_and(|der| self.blocked.contains(&Fingerprint::of_der(der)));
-                is_blocked.then_some(Code::OrderFailed)
+                self.closed_to_its_owner(client, false)
             }
             _ => None,
         }
+    }
+
+    fn closed_to_its_owner(&self, client: Option<&[u8]>, has_to_exist: bool) -> Option<Code> {
+        if self.blocked.is_empty() && self.registered.is_none() {
+            return None;
+        }
+        let mailbox = Fingerprint::of_der(client?);
+        let exists = || self.registered.as_ref().is_none_or(|registered| registered.contains(&mailbox));
+        let is_closed = self.blocked.contains(&mailbox) || (has_to_exist && !exists());
+        is_closed.then_some(Code::OrderFailed)
     }
 
     fn closed_to_deliveries(&self, request: &Request) -> Option<Code> {

@@ -4,10 +4,13 @@
 //! not acknowledged are simply handed out again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rohrpost_osci::dialog::IntermediaryDialog;
 use rohrpost_osci::ids::ConversationId;
+use rohrpost_pipeline::gate::leave;
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_planted::planted;
 use time::{Duration, OffsetDateTime};
@@ -42,7 +45,61 @@ impl OpenDialog {
 }
 
 /// A dialog that is being worked in. Requests of one dialog wait for each other.
-pub(crate) type SharedDialog = Arc<Mutex<OpenDialog>>;
+#[derive(Debug, Clone)]
+pub(crate) struct SharedDialog(Arc<(Mutex<OpenDialog>, AtomicBool)>);
+
+/// A dialog that nobody else can use meanwhile.
+pub(crate) struct Held<'a> {
+    open: MutexGuard<'a, OpenDialog>,
+    far: &'a AtomicBool,
+}
+
+impl SharedDialog {
+    fn new(dialog: OpenDialog) -> Self {
+        Self(Arc::new((Mutex::new(dialog), AtomicBool::new(false))))
+    }
+
+    /// The dialog for ourselves; nothing if its order waits for somebody [far away](Held::go_far).
+    pub(crate) fn hold(&self) -> Option<Held<'_>> {
+        let (dialog, far) = &*self.0;
+        let open = match dialog.try_lock() {
+            Ok(open) => open,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) if far.load(Ordering::Acquire) => return None,
+            // Whoever has it may be waiting for a turn, so nobody waits for it with one.
+            Err(TryLockError::WouldBlock) => leave(|| dialog.lock().unwrap_or_else(PoisonError::into_inner)),
+        };
+        Some(Held { open, far })
+    }
+}
+
+impl Held<'_> {
+    /// From now on the order waits for a passive recipient, for minutes perhaps: further requests of the dialog are refused instead of
+    /// waiting, or one client would hold up many orders.
+    pub(crate) fn go_far(&self) {
+        self.far.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.far.store(false, Ordering::Release);
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = OpenDialog;
+
+    fn deref(&self) -> &OpenDialog {
+        &self.open
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut OpenDialog {
+        &mut self.open
+    }
+}
 
 /// All open dialogs.
 #[derive(Debug)]
@@ -74,7 +131,7 @@ impl DialogRegistry {
             return None;
         }
         entry.last_used = now;
-        Some(Arc::clone(&entry.dialog))
+        Some(entry.dialog.clone())
     }
 
     /// Adds a dialog. At the capacity those over age have to go, and if that is not enough the tenth that rested longest: many at
@@ -92,7 +149,7 @@ impl DialogRegistry {
         if dialogs.len() >= self.capacity {
             evict(&mut dialogs, self.capacity / 10 + 1);
         }
-        dialogs.insert(id, Entry { dialog: Arc::new(Mutex::new(open)), last_used: now, closed: false });
+        dialogs.insert(id, Entry { dialog: SharedDialog::new(open), last_used: now, closed: false });
     }
 
     /// Forgets dialogs that rested too long; how many there are then.
@@ -197,9 +254,9 @@ mod tests {
         let registry = registry();
         registry.insert(dialog(1), Some(&Spool::from_bytes(vec![0; 100])), NOW);
         let open = registry.find(&id(1), NOW).unwrap();
-        assert_eq!(open.lock().unwrap().last_answer().map(|answer| answer.len()), Some(100));
-        open.lock().unwrap().keep_answer(&Spool::from_bytes(vec![0; 64 * 1024]));
-        assert!(open.lock().unwrap().last_answer().is_none());
+        assert_eq!(open.hold().unwrap().last_answer().map(|answer| answer.len()), Some(100));
+        open.hold().unwrap().keep_answer(&Spool::from_bytes(vec![0; 64 * 1024]));
+        assert!(open.hold().unwrap().last_answer().is_none());
     }
 
     #[test]

@@ -1,21 +1,20 @@
 //! How a request enters: it opens a dialog, goes on in one, or stands alone. What it enters with decides for whom the answer
 //! is sealed and how its control block looks (OSCI-Transport 1.2, dialogs).
 
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 
 use rohrpost_osci::dialog::{self, Client, ControlBlock, Fresh, Implicit, IntermediaryDialog, Turn, answer_implicit};
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::ids::{Challenge, ConversationId};
 use rohrpost_osci::message::Request;
-use rohrpost_pipeline::gate::leave;
 use rohrpost_pipeline::spool::Spool;
 use rohrpost_planted::planted;
 use rohrpost_store::Store;
 use time::OffsetDateTime;
 
 use crate::Intermediary;
-use crate::dialogs::{OpenDialog, SharedDialog};
+use crate::dialogs::{Held, SharedDialog};
 use crate::handle::Stop;
 
 /// Bytes of a certificate that an open dialog keeps at most: bounds memory together with the number of dialogs.
@@ -26,7 +25,7 @@ pub(crate) enum Entrance<'a> {
     /// InitDialog: a dialog that is open once the answer is made.
     Opening { dialog: Box<IntermediaryDialog>, control: ControlBlock },
     /// A request of an open dialog, which nobody else can use meanwhile.
-    Within { open: MutexGuard<'a, OpenDialog>, turn: Turn },
+    Within { open: Held<'a>, turn: Turn },
     /// A request on its own.
     Alone { control: ControlBlock, client: Option<Arc<[u8]>> },
     /// A request on its own that would need a dialog.
@@ -82,7 +81,8 @@ impl Intermediary {
         };
         let unknown = || Stop::new(Code::DialogViolated, "the conversation is unknown or expired");
         let shared = slot.insert(self.dialogs.find(conversation, now).ok_or_else(unknown)?);
-        let mut open = lock(shared);
+        let far = || Stop::new(Code::DialogViolated, "the request before still waits for a passive recipient");
+        let mut open = shared.hold().ok_or_else(far)?;
         let turn = open
             .dialog
             .check(request.message_type(), control, encrypted, &self.settings.tolerance)
@@ -130,6 +130,13 @@ impl Entrance<'_> {
         }
     }
 
+    /// The order is going to wait for a passive recipient.
+    pub(crate) fn go_far(&self) {
+        if let Self::Within { open, .. } = self {
+            open.go_far();
+        }
+    }
+
     /// Whether the dialog goes on after the answer: decides between 0800 and 0801.
     pub(crate) fn stays_open(&self) -> bool {
         match self {
@@ -163,15 +170,6 @@ impl Entrance<'_> {
             }
             Self::Within { open, .. } => open.dialog.answer(challenge),
         }
-    }
-}
-
-/// The dialog for ourselves. Whoever has it may be waiting for a turn, so nobody waits for it with one.
-fn lock(shared: &SharedDialog) -> MutexGuard<'_, OpenDialog> {
-    match shared.try_lock() {
-        Ok(open) => open,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => leave(|| shared.lock().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 

@@ -34,6 +34,7 @@ mod message_ids;
 mod orders;
 mod rechecks;
 mod settings;
+mod slots;
 mod timestamps;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -62,7 +63,8 @@ pub use timestamps::{
 use chunks::InHand;
 use counters::Counters;
 use dialogs::DialogRegistry;
-use forwarding::Slots;
+use forwarding::Receivers;
+use slots::Slots;
 
 /// What an intermediary is made of.
 pub struct Parts {
@@ -92,7 +94,7 @@ pub struct Intermediary {
     settings: Settings,
     dialogs: DialogRegistry,
     counters: Counters,
-    slots: Slots,
+    receivers: Receivers,
     stamping: Slots,
     admission: RwLock<Arc<Admission>>,
     /// Uploads that are being made deliveries of.
@@ -111,7 +113,7 @@ impl Intermediary {
             settings,
             dialogs,
             counters: Counters::default(),
-            slots: Slots::default(),
+            receivers: Receivers::default(),
             stamping: Slots::default(),
             admission: RwLock::default(),
             in_hand: InHand::default(),
@@ -157,7 +159,7 @@ impl Intermediary {
         Counts {
             open_dialogs: self.dialogs.len() as u64,
             max_dialogs: self.settings.max_dialogs as u64,
-            forwarding: self.slots.busy() as u64,
+            forwarding: self.receivers.waiting() as u64,
             max_forwarding: self.settings.forwarding.at_once as u64,
             ..self.counters.counts()
         }

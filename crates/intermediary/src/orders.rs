@@ -103,7 +103,7 @@ impl Order<'_> {
             Request::StoreDelivery(order) => store_delivery::execute(self, order),
             Request::FetchDelivery(order) => fetch_delivery::execute(self, order, entrance),
             Request::FetchProcessCard(order) => fetch_process_card::execute(self, order, entrance),
-            Request::ForwardDelivery(order) => forward_delivery::execute(self, order),
+            Request::ForwardDelivery(order) => forward_delivery::execute(self, order, entrance),
             Request::MediateDelivery(order) => mediate_delivery::execute(self, order, entrance),
             Request::PartialStoreDelivery(order) => partial_store_delivery::execute(self, order, entrance),
             Request::PartialFetchDelivery(order) => partial_fetch_delivery::execute(self, order, entrance),

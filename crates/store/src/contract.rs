@@ -113,14 +113,15 @@ pub trait Store: Send + Sync {
         until: OffsetDateTime,
     ) -> Result<Option<OutboundDelivery>, StorageError>;
 
-    /// Lets a leased delivery rest until `until`: nobody tried it. No entry in the log.
+    /// Lets a leased delivery rest until `until`: nobody tried it, and it is `in_doubt` as it was before. No entry in the log.
     ///
     /// # Errors
     /// If the storage fails.
-    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError>;
+    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime, in_doubt: bool)
+    -> Result<(), StorageError>;
 
-    /// Notes that an attempt failed, with the feedback code that says why, and that nobody tries again before `until`. Whether it was
-    /// still on its way.
+    /// Notes that an attempt failed, with the feedback code that says why, whether this or an earlier one may have reached the
+    /// recipient, and that nobody tries again before `until`. Whether it was still on its way.
     ///
     /// # Errors
     /// If the storage fails.
@@ -129,6 +130,7 @@ pub trait Store: Send + Sync {
         message_id: &MessageId,
         until: OffsetDateTime,
         code: u16,
+        in_doubt: bool,
         at: OffsetDateTime,
     ) -> Result<bool, StorageError>;
 

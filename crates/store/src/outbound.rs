@@ -34,6 +34,8 @@ pub struct OutboundDelivery {
     pub attempts: u32,
     /// The feedback code of the last of them.
     pub failure: Option<u16>,
+    /// Whether an earlier attempt may have reached the recipient, be it one that nobody knows the end of.
+    pub in_doubt: bool,
 }
 
 /// How the way of a delivery to a passive recipient ended.

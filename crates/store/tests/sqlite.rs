@@ -41,6 +41,7 @@ run! {
         one_tries_at_a_time,
         a_pause_after_a_failure_outlives_no_process_but_its_count_does,
         what_is_deferred_rests_and_nothing_was_tried,
+        whether_it_may_have_arrived_is_known_whatever_happens,
         what_is_given_up_says_why,
         what_is_on_its_way_to_one_addressee_is_bounded;
     rechecks:

@@ -25,7 +25,15 @@ impl TokenDecryptor {
     }
 
     fn decrypt(&self, mechanism: &Mechanism<'_>, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-        self.sessions.with_key(|session, key| session.decrypt(mechanism, key, wrapped)).map(Zeroizing::new)
+        let opened = self.sessions.with_key(|session, key| session.decrypt(mechanism, key, wrapped));
+        if let Err(error) = opened.as_ref().map(drop) {
+            match error {
+                TokenError::Failed(error) => tracing::debug!(%error, "the token did not open a session key"),
+                // Peers are told that their message cannot be decrypted; whoever runs the token has to know better.
+                error => tracing::error!(%error, "the token cannot be used: no message for its key can be opened"),
+            }
+        }
+        opened.map(Zeroizing::new)
     }
 }
 
@@ -59,11 +67,7 @@ impl Decryptor for TokenDecryptor {
         };
         match opened {
             Ok(key) if key.len() == wanted_len => Ok(SessionKey::from_bytes(&key)),
-            Ok(_) => Err(DecryptionFailed),
-            Err(error) => {
-                tracing::debug!(%error, "the token did not open a session key");
-                Err(DecryptionFailed)
-            }
+            _ => Err(DecryptionFailed),
         }
     }
 }

@@ -43,7 +43,8 @@ impl Sessions {
                     self.keep(open);
                     return Ok(done);
                 }
-                Err(error) if is_about_the_data(&error) => {
+                // The session still works, so it is about what was to be done.
+                Err(error) if open.session.get_session_info().is_ok() => {
                     self.keep(open);
                     return Err(error.into());
                 }
@@ -92,24 +93,4 @@ impl Access {
         }
         Err(TokenError::Missing { label: self.label.clone(), present })
     }
-}
-
-/// Whether the token says that what it was given is wrong, and not that it has a problem itself.
-fn is_about_the_data(error: &Error) -> bool {
-    use RvError as R;
-    matches!(
-        error,
-        Error::Pkcs11(
-            R::EncryptedDataInvalid
-                | R::EncryptedDataLenRange
-                | R::DataInvalid
-                | R::DataLenRange
-                | R::MechanismInvalid
-                | R::MechanismParamInvalid
-                | R::ArgumentsBad
-                | R::KeyTypeInconsistent
-                | R::KeyFunctionNotPermitted,
-            _
-        )
-    )
 }

@@ -1,7 +1,7 @@
 //! On SoftHSM, a token in software. The test runs itself once more with the configuration of a token of its own: the module reads
 //! that from the environment.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and tell the process that started it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

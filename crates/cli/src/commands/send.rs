@@ -51,7 +51,7 @@ fn resume(client: &Client, args: &SendArgs, file: &Path, output: Output) -> Resu
 }
 
 fn told(args: &SendArgs, stored: &Stored, output: Output) -> Result<()> {
-    let is_received = stored.card.as_ref().is_some_and(|card| card.card.reception.is_some());
+    let is_received = stored.is_received();
     let report = json!({
         "message_id": stored.message_id.as_str(),
         "repeated": stored.repeated,

@@ -15,7 +15,7 @@ pub(super) fn settings(raw: &raw::Forwarding) -> Forwarding {
     let retries = Retries {
         first_pause: time::Duration::seconds(raw.first_pause_seconds.max(1).into()),
         longest_pause: time::Duration::minutes(raw.longest_pause_minutes.max(1).into()),
-        give_up_after: time::Duration::hours(raw.give_up_after_hours.into()),
+        give_up_after: time::Duration::hours(raw.give_up_after_hours.max(1).into()),
     };
     Forwarding {
         retries: raw.store_and_forward.then_some(retries),

@@ -9,7 +9,7 @@ use rohrpost_osci::compose::{OutDelivery, Outgoing, Signing};
 use rohrpost_osci::dialog::{ClientDialog, ControlBlock};
 use rohrpost_osci::envelope::SignedBy;
 use rohrpost_osci::fault::Fault;
-use rohrpost_osci::feedback::{Code, Feedback, Severity};
+use rohrpost_osci::feedback::{Code, FaultSide, Feedback, Severity};
 use rohrpost_osci::header::{
     BlockError, CertificateEntry, CertificateRole, CertificateUse, CustomBlock, DesiredLanguages, FeatureDescription,
     IntermediaryCertificates, NonIntermediaryCertificates,
@@ -77,6 +77,8 @@ pub(crate) struct Failure {
     pub(crate) code: Code,
     /// Whether another attempt may end differently.
     pub(crate) may_pass: bool,
+    /// Whether others would fare the same at this receiver: nobody is there, or nobody answers.
+    pub(crate) down: bool,
     /// For the operator.
     pub(crate) reason: String,
     pub(crate) at: OffsetDateTime,
@@ -111,6 +113,7 @@ impl Intermediary {
         };
         before_sending()?;
         let answers = self.parts.spools.clone();
+        let answers = if sealed.wants_reply { answers } else { answers.with_limit(MOST_WITHOUT_REPLY) };
         let returned = match leave(|| courier.carry(receiver, &sealed.message, &answers)) {
             Ok(returned) => returned,
             Err(undelivered) => return Ok(Err(undelivered.into())),
@@ -121,10 +124,14 @@ impl Intermediary {
     }
 
     fn seal_letter(&self, letter: Letter, now: OffsetDateTime) -> Result<Sealed, Failure> {
-        let unsent =
-            |reason: String| Failure { code: Code::ForwardingFailedBeforeRecipient, may_pass: false, reason, at: now };
-        let recipient = self.addressee(&letter.certificates, now).map_err(unsent)?;
+        let unfit = |reason: String| Failure { reason, ..Failure::unsent(now) };
+        // Our own trouble passes.
+        let unsent = |reason: String| Failure { may_pass: true, ..unfit(reason) };
+        let recipient = self.addressee(&letter.certificates, now).map_err(unfit)?;
         let wants_reply = matches!(letter.purpose, Purpose::Process(_));
+        if wants_reply && !self.parts.spools.has_room(0) {
+            return Err(unsent("there is no space for a reply".to_owned()));
+        }
         let message_type = if wants_reply { MessageType::ProcessDelivery } else { MessageType::AcceptDelivery };
         let mut dialog = ClientDialog::new();
         let control = dialog
@@ -185,15 +192,20 @@ impl Intermediary {
 
     /// What the recipient's answer means. From here on it has got the delivery.
     fn understand(&self, mut sealed: Sealed, answer: Spool, at: OffsetDateTime) -> Result<Taken, Failure> {
-        let failed = |code, may_pass, reason: String| Failure { code, may_pass, reason, at };
+        let failed = |code, may_pass, reason: String| Failure { code, may_pass, down: false, reason, at };
         let unusable = |reason: String| failed(Code::ForwardingFailedAfterRecipient, true, reason);
         let parts = &self.parts;
         let opened = open(answer, &parts.keys, &parts.policy, at, &parts.spools, &*parts.random, &self.settings.mime)
             .map_err(|error| unusable(error.to_string()))?;
+        // Nobody we hand a delivery to has reason to answer in CBC, which authenticates nothing: whoever returns the requests of others
+        // would learn from what follows what is in them.
+        if opened.is_unauthenticated() {
+            return Err(unusable("its answer is encrypted without authentication".to_owned()));
+        }
         if let Some(fault) =
             Fault::parse(opened.message(), opened.parts()).map_err(|error| unusable(error.to_string()))?
         {
-            return Err(refusal(fault.known_code(), at));
+            return Err(stopped(&fault, at));
         }
         let in_clear = opened.protection().is_none();
         if !in_clear {
@@ -215,7 +227,10 @@ impl Intermediary {
             }
             SignatureState::Absent => warnings.extend(sealed.is_signed.then_some(Code::ReplyUnsigned)),
             state => {
-                let reason = format!("the signature of its answer does not hold: {state:?}");
+                let reason = match state {
+                    SignatureState::Refused(refusal) => format!("the signature of its answer does not hold: {refusal}"),
+                    _ => "its answer is not signed by an answering side".to_owned(),
+                };
                 return Err(failed(Code::ReplySignatureWrong, false, reason));
             }
         }
@@ -250,13 +265,24 @@ impl Intermediary {
     }
 }
 
-/// What the recipient's own failure means for the sender.
+/// What a fault means. Nobody knows who sent it, so it ends nothing.
+fn stopped(fault: &Fault, at: OffsetDateTime) -> Failure {
+    let code = match fault.side {
+        FaultSide::Server => Code::RecipientFailed,
+        FaultSide::Client => Code::RecipientRefused,
+    };
+    let reason = format!("it answered with a fault: {}", fault.known_code());
+    Failure { code, may_pass: true, down: false, reason, at }
+}
+
+/// What a refusal in a regular answer means.
 fn refusal(code: Code, at: OffsetDateTime) -> Failure {
-    let its_own = matches!(code, Code::InternalError | Code::OrderFailed);
+    let its_own = code == Code::OrderFailed;
     Failure {
         code: if its_own { Code::RecipientFailed } else { Code::RecipientRefused },
         may_pass: its_own,
-        reason: format!("the recipient answered with code {code}"),
+        down: false,
+        reason: format!("it answered with code {code}"),
         at,
     }
 }
@@ -281,13 +307,24 @@ fn compose(letter: Letter, control: ControlBlock, own: IntermediaryCertificates)
     }
 }
 
+impl Failure {
+    /// Nothing was sent.
+    pub(crate) fn unsent(at: OffsetDateTime) -> Self {
+        let code = Code::ForwardingFailedBeforeRecipient;
+        Self { code, may_pass: false, down: false, reason: String::new(), at }
+    }
+}
+
 impl From<Undelivered> for Failure {
     fn from(undelivered: Undelivered) -> Self {
-        let Undelivered { may_have_arrived, may_pass, reason, at } = undelivered;
+        let Undelivered { may_have_arrived, may_pass, down, reason, at } = undelivered;
         let code = match may_have_arrived {
             true => Code::ForwardingFailedAfterRecipient,
             false => Code::ForwardingFailedBeforeRecipient,
         };
-        Self { code, may_pass, reason, at }
+        Self { code, may_pass, down, reason, at }
     }
 }
+
+/// Bytes of an answer that says no more than whether the delivery was taken: certificates and texts.
+const MOST_WITHOUT_REPLY: u64 = 1024 * 1024;

@@ -3,23 +3,26 @@
 
 mod exchange;
 mod outbox;
+mod receivers;
 
 use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use time::{Duration, OffsetDateTime};
 
 pub(crate) use exchange::{Failure, Letter, Purpose, Reply};
-pub(crate) use outbox::{Replying, Slots};
+pub(crate) use outbox::Replying;
+pub(crate) use receivers::{Receivers, Visit};
 
 /// Takes messages to passive recipients and brings their answers. Knows where the operator allows to send to. Its methods block.
 pub trait Courier: Send + Sync {
-    /// Whether the operator allows to send to this address.
-    fn knows(&self, receiver: &str) -> bool;
+    /// The name of the receiver behind an address, if the operator allows to send there: the same for all spellings of the
+    /// address.
+    fn known(&self, receiver: &str) -> Option<String>;
 
-    /// Sends a message and waits for the answer, which is written to a spool of `answers`.
+    /// Sends a message to a receiver by its name and waits for the answer, which is written to a spool of `answers`.
     ///
     /// # Errors
     /// [`Undelivered`]: there is no answer.
-    fn carry(&self, receiver: &str, message: &Spool, answers: &SpoolDir) -> Result<Returned, Undelivered>;
+    fn carry(&self, name: &str, message: &Spool, answers: &SpoolDir) -> Result<Returned, Undelivered>;
 }
 
 /// The answer of a passive recipient.
@@ -38,6 +41,8 @@ pub struct Undelivered {
     pub may_have_arrived: bool,
     /// Whether another attempt may end differently.
     pub may_pass: bool,
+    /// Whether other messages to this receiver would fare the same: nobody is there, or nobody answers.
+    pub down: bool,
     /// What happened, for the operator.
     pub reason: String,
     /// When that was clear.
@@ -50,10 +55,18 @@ pub struct Forwarding {
     /// Keep what cannot be delivered at once and try again. Without it the sender is told of the failure, and that is all: the
     /// protocol wants forwarding to be synchronous.
     pub retries: Option<Retries>,
-    /// How long one attempt may take at most; afterwards another one may begin.
+    /// How long one attempt may take at most, waiting for the recipient included.
     pub longest_attempt: Duration,
     /// Orders that may wait for recipients at a time.
     pub at_once: usize,
+}
+
+impl Forwarding {
+    /// How long nobody else tries what somebody is trying. Generous: an attempt that outlives it would be taken for one that was
+    /// interrupted, and it ends with the process anyway.
+    pub(crate) fn lease(&self) -> Duration {
+        self.longest_attempt * 2 + Duration::minutes(30)
+    }
 }
 
 impl Default for Forwarding {

@@ -34,25 +34,24 @@ pub(crate) enum Mediated {
 pub(super) fn execute(order: &Order<'_>, request: &MediateDelivery, entrance: &mut Entrance<'_>) -> Result<Done, Stop> {
     let courier = order.courier()?;
     let Some(mailbox) = order.proven_mailbox(entrance) else { return Ok(Done::refused(Code::OrderFailed)) };
-    if !order.may_send_to(&courier, &request.receiver) {
-        return Ok(Done::refused(Code::ForwardingFailedBeforeRecipient));
-    }
-    let Some(_slot) = order.intermediary.slots.take(order.intermediary.settings.forwarding.at_once) else {
-        tracing::warn!("more orders wait for passive recipients than forwarding.at_once allows");
+    let Some(name) = order.receiver(&courier, &request.receiver) else {
         return Ok(Done::refused(Code::ForwardingFailedBeforeRecipient));
     };
+    let Some(_visit) = order.visit(&name) else {
+        return Ok(Done::refused(Code::ForwardingFailedBeforeRecipient));
+    };
+    entrance.go_far();
     match &request.card {
-        Some(card) => with_cards(order, request, card, mailbox, &*courier),
-        None => without_cards(order, request, &*courier),
+        Some(card) => with_cards(order, (request, card), mailbox, (&*courier, &name)),
+        None => without_cards(order, request, (&*courier, &name)),
     }
 }
 
 fn with_cards(
     order: &Order<'_>,
-    request: &MediateDelivery,
-    card: &MediateCard,
+    (request, card): (&MediateDelivery, &MediateCard),
     mailbox: Fingerprint,
-    courier: &dyn Courier,
+    (courier, name): (&dyn Courier, &str),
 ) -> Result<Done, Stop> {
     let (intermediary, now) = (order.intermediary, order.context.now);
     let message_id = match order.usable_id(Some(&card.message_id)) {
@@ -63,7 +62,7 @@ fn with_cards(
     let outbound = Outbound {
         receiver: request.receiver.clone(),
         languages: order.languages(),
-        leased_until: now + intermediary.settings.forwarding.longest_attempt,
+        leased_until: now + intermediary.settings.forwarding.lease(),
         deadline: now,
     };
     let wish = (card.creation, card.reception);
@@ -80,7 +79,7 @@ fn with_cards(
         Ok(())
     };
     let replying = Replying { id: reply_id.clone(), keep: &mut keep };
-    let attempt = intermediary.attempt(courier, outbound, Some(replying), now)?;
+    let attempt = intermediary.attempt(courier, name, outbound, Some(replying), now)?;
     let (mut codes, request_card) = (attempt.codes, Box::new(bundle(attempt.card)));
     let reply = kept.and_then(|kept| kept.map_err(|code| codes.push(code)).ok());
     Ok(Done { codes, ..Done::with(HandOut::Mediated(Mediated::Kept { request_card, reply })) })
@@ -125,7 +124,11 @@ fn keep_reply(
 }
 
 /// Nothing is kept: neither cards nor contents. The log says that it happened.
-fn without_cards(order: &Order<'_>, request: &MediateDelivery, courier: &dyn Courier) -> Result<Done, Stop> {
+fn without_cards(
+    order: &Order<'_>,
+    request: &MediateDelivery,
+    (courier, name): (&dyn Courier, &str),
+) -> Result<Done, Stop> {
     let letter = Letter {
         certificates: request.header.certificates.clone(),
         custom: request.header.custom.clone(),
@@ -145,7 +148,7 @@ fn without_cards(order: &Order<'_>, request: &MediateDelivery, courier: &dyn Cou
         }
         order.intermediary.parts.store.record(leaf).map(drop).map_err(Stop::internal)
     };
-    match order.intermediary.hand_over(courier, &request.receiver, letter, now, noted)? {
+    match order.intermediary.hand_over(courier, name, letter, now, noted)? {
         Err(failure) => {
             tracing::warn!(code = %failure.code, reason = failure.reason, "a mediated delivery failed");
             Ok(Done::refused(failure.code))

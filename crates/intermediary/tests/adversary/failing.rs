@@ -110,9 +110,14 @@ impl Store for Failing {
         self.store.lease_outbound(now, until)
     }
 
-    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError> {
+    fn defer_outbound(
+        &self,
+        message_id: &MessageId,
+        until: OffsetDateTime,
+        in_doubt: bool,
+    ) -> Result<(), StorageError> {
         self.check()?;
-        self.store.defer_outbound(message_id, until)
+        self.store.defer_outbound(message_id, until, in_doubt)
     }
 
     fn postpone_outbound(
@@ -120,10 +125,11 @@ impl Store for Failing {
         message_id: &MessageId,
         until: OffsetDateTime,
         code: u16,
+        in_doubt: bool,
         at: OffsetDateTime,
     ) -> Result<bool, StorageError> {
         self.check()?;
-        self.store.postpone_outbound(message_id, until, code, at)
+        self.store.postpone_outbound(message_id, until, code, in_doubt, at)
     }
 
     fn wanted_stamp(&self) -> Result<Option<WantedStamp>, StorageError> {

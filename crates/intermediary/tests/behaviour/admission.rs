@@ -1,13 +1,14 @@
 //! Maintenance, closed mailboxes, and mailboxes that do not exist.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rohrpost_intermediary::{Admission, Mode};
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::selection::{CardSelection, DeliverySelection};
 use rohrpost_store::{Fingerprint, Store as _};
 
-use crate::harness::{Bench, Client, Delivery, NOW, der};
+use crate::harness::{Bench, Client, Delivery, NOW, Recipient, Setup, der};
 
 fn mailbox(name: &str) -> BTreeSet<Fingerprint> {
     BTreeSet::from([Fingerprint::of_der(&der(name))])
@@ -81,4 +82,21 @@ fn where_mailboxes_are_registered_others_do_not_exist() {
     // Asking is allowed: there is just nothing.
     let mut carol = Client::new("carol-cipher", "carol-signature").open(&bench);
     assert_eq!(carol.fetch_at(&bench, DeliverySelection::Oldest, NOW).0, [9803]);
+}
+
+#[test]
+fn the_reply_to_a_mediated_delivery_needs_a_mailbox_as_well() {
+    let recipient = Recipient::that([]);
+    let bench = Setup { courier: Some(Arc::clone(&recipient) as Arc<_>), ..Setup::default() }.start();
+    let mut alice = Client::alice().open(&bench);
+    let mut mediate = |admission: Admission| {
+        bench.intermediary.admit(admission);
+        let draft = alice.mediate(Recipient::URL, Delivery::to("bob-cipher", &bench.fresh_id()));
+        alice.codes(&bench, &draft)
+    };
+    let (registered, own) = (Some(mailbox("bob-cipher")), Some(mailbox("alice-cipher")));
+    assert_eq!(mediate(Admission { blocked: mailbox("alice-cipher"), ..Admission::default() }), [9811]);
+    assert_eq!(mediate(Admission { registered, ..Admission::default() }), [9811]);
+    assert_eq!(recipient.attempts(), 0);
+    assert_eq!(mediate(Admission { registered: own, ..Admission::default() }), [801]);
 }

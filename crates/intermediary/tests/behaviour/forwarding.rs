@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rohrpost_audit::Event;
-use rohrpost_intermediary::{Forwarding, Retries};
+use rohrpost_intermediary::{Admission, Forwarding, Mode, Retries};
 use rohrpost_osci::card::{ProcessCardBundle, Timestamp};
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse, CustomBlock};
@@ -105,6 +105,7 @@ fn what_the_recipient_does_decides_what_the_sender_is_told() {
         (Act::Refuse(Code::MessageIdIllegal), vec![9805], [true, true, false]),
         (Act::Refuse(Code::OrderFailed), vec![9808], [true, true, false]),
         (Act::Fault(Code::Undecryptable), vec![9805], [true, true, false]),
+        (Act::Fault(Code::ClientCipherCertificateRevoked), vec![9805], [true, true, false]),
         (Act::Fault(Code::InternalError), vec![9808], [true, true, false]),
         (Act::SignedBy("mallory-signature"), vec![800, 3707], [true, true, true]),
         (Act::Tampered, vec![9807], [true, true, false]),
@@ -268,4 +269,111 @@ fn without_a_place_a_delivery_is_left_to_those_who_try_again() {
     assert!(bench.intermediary.deliver_next(NOW).unwrap());
     assert_eq!(recipient.got().remove(0).card.unwrap().message_id, id);
     assert_eq!(told(&bench, &id), [Event::Accepted, Event::Forwarded, Event::Received]);
+}
+
+#[test]
+fn what_may_have_arrived_is_never_said_not_to_have() {
+    for (second, name) in [(Act::Unreachable, "unreachable"), (Act::Refuse(Code::MessageIdIllegal), "refused")] {
+        let acts = [Act::AnswerLost].into_iter().chain([second; 100]);
+        let recipient = Recipient::that(acts);
+        let bench = patient(&recipient);
+        let (_, _, id) = forward(&bench);
+        for seconds in (5..=400).step_by(5) {
+            recipient.answers_at(at(seconds));
+            while bench.intermediary.deliver_next(at(seconds)).unwrap() {}
+        }
+        assert_eq!(bench.store.card(&id).unwrap().unwrap().failure, Some(9810), "{name}");
+    }
+}
+
+#[test]
+fn a_fault_ends_nothing_because_nobody_knows_whose_it_is() {
+    let faults = [Code::Undecryptable, Code::NoPrivateKey, Code::InternalError].map(Act::Fault);
+    let recipient = Recipient::that(faults);
+    let bench = patient(&recipient);
+    let (codes, _, id) = forward(&bench);
+    assert_eq!(codes, [800]);
+    for seconds in (5..=290).step_by(5) {
+        recipient.answers_at(at(seconds));
+        bench.intermediary.deliver_next(at(seconds)).unwrap();
+    }
+    assert_eq!(recipient.attempts(), 4);
+    assert!(bench.store.card(&id).unwrap().unwrap().received.is_some());
+}
+
+#[test]
+fn a_receiver_off_the_list_and_trouble_of_our_own_are_waited_out() {
+    let recipient = Recipient::that([Act::Unreachable]);
+    let bench = patient(&recipient);
+    let id = bench.fresh_id();
+    let mut alice = Client::alice();
+    let mut delivery = Delivery::to("bob-cipher", &id);
+    delivery.content = content(&vec![7; 300_000], &[]);
+    let draft = alice.forward(Recipient::URL, delivery);
+    assert_eq!(alice.codes(&bench, &draft), [800]);
+    recipient.unlist(true);
+    recipient.answers_at(at(30));
+    assert!(bench.intermediary.deliver_next(at(30)).unwrap());
+    recipient.unlist(false);
+    // The folder of the spools is away for a moment.
+    let incoming = bench.store.incoming().to_owned();
+    std::fs::rename(&incoming, incoming.with_extension("away")).unwrap();
+    assert!(bench.intermediary.deliver_next(at(80)).unwrap());
+    std::fs::rename(incoming.with_extension("away"), &incoming).unwrap();
+    assert_eq!(recipient.attempts(), 1);
+    recipient.answers_at(at(160));
+    assert!(bench.intermediary.deliver_next(at(160)).unwrap());
+    assert!(bench.store.card(&id).unwrap().unwrap().received.is_some());
+}
+
+#[test]
+fn during_maintenance_and_for_blocked_mailboxes_nothing_is_tried() {
+    let recipient = Recipient::that([Act::Unreachable]);
+    let bench = patient(&recipient);
+    let (_, _, id) = forward(&bench);
+    for mode in [Mode::StoreOnly, Mode::Stopped] {
+        bench.intermediary.admit(Admission { mode, ..Admission::default() });
+        assert!(!bench.intermediary.deliver_next(at(60)).unwrap());
+    }
+    let blocked = [Fingerprint::of_der(&der("bob-cipher"))].into();
+    bench.intermediary.admit(Admission { blocked, ..Admission::default() });
+    while bench.intermediary.deliver_next(at(60)).unwrap() {}
+    assert_eq!(recipient.attempts(), 1);
+    bench.intermediary.admit(Admission::default());
+    recipient.answers_at(at(200));
+    // It rests for minutes, and five are all it has.
+    while bench.intermediary.deliver_next(at(400)).unwrap() {}
+    let card = bench.store.card(&id).unwrap().unwrap();
+    assert!(card.received.is_some() || card.failure.is_some());
+}
+
+/// What CBC hides must not show in what a sender is told when somebody returns it as an answer.
+#[test]
+fn an_answer_without_authentication_is_one_failure_whatever_is_in_it() {
+    let file = "../tests/vectors/algo-aes256-cbc/request.mime";
+    let captured = std::fs::read(crate::harness::certs_test(file)).unwrap();
+    let end = captured.len() - 40;
+    let positions = [usize::MAX].into_iter().chain((end - 2900..end).step_by(290));
+    for position in positions {
+        let mut changed = captured.clone();
+        if let Some(byte) = changed.get_mut(position) {
+            *byte ^= 1;
+        }
+        let recipient = Recipient::that([Act::Replay(Vec::leak(changed))]);
+        let bench = setup(&recipient).start();
+        assert_eq!(forward(&bench).0, [9810], "{position}");
+    }
+}
+
+#[test]
+fn nothing_leaves_in_clear() {
+    let recipient = Recipient::that([]);
+    let bench = setup(&recipient).start();
+    let id = bench.fresh_id();
+    let mut alice = Client::alice();
+    let mut delivery = Delivery::to("bob-cipher", &id);
+    delivery.certificates.clear();
+    let draft = alice.forward(Recipient::URL, delivery);
+    assert_eq!(alice.codes(&bench, &draft), [9809]);
+    assert_eq!(recipient.attempts(), 0);
 }

@@ -1,12 +1,14 @@
 //! Deliveries that a passive recipient replies to (OSCI-Transport 1.2, MediateDelivery).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use rohrpost_intermediary::{Courier, Returned, Undelivered};
 use rohrpost_osci::card::ProcessCardBundle;
 use rohrpost_osci::feedback::Code;
 use rohrpost_osci::header::{CertificateRole, CertificateUse};
 use rohrpost_osci::message::{Response, ResponseToMediateDelivery};
 use rohrpost_osci::selection::DeliverySelection;
+use rohrpost_pipeline::spool::{Spool, SpoolDir};
 use rohrpost_store::Store as _;
 
 use crate::harness::{Act, Bench, Client, Delivered, Delivery, Recipient, Setup, der};
@@ -137,4 +139,45 @@ fn it_needs_an_encrypted_dialog() {
     let mut alice = Client::alice().in_clear().open(&bench);
     assert_eq!(mediate(&bench, &mut alice, true).codes, [9811]);
     assert_eq!(recipient.attempts(), 0);
+}
+
+/// Bob, who sends a further request of Alice's dialog while he is asked.
+struct Meanwhile {
+    inner: Arc<Recipient>,
+    request: Mutex<Option<Vec<u8>>>,
+    bench: OnceLock<Weak<Bench>>,
+    fault: Mutex<Option<u16>>,
+}
+
+impl Courier for Meanwhile {
+    fn known(&self, receiver: &str) -> Option<String> {
+        self.inner.known(receiver)
+    }
+
+    fn carry(&self, name: &str, message: &Spool, answers: &SpoolDir) -> Result<Returned, Undelivered> {
+        let request = self.request.lock().unwrap().take().unwrap();
+        let bench = self.bench.get().unwrap().upgrade().unwrap();
+        *self.fault.lock().unwrap() = bench.handle(request).fault();
+        self.inner.carry(name, message, answers)
+    }
+}
+
+#[test]
+fn while_a_recipient_is_waited_for_nothing_else_of_the_dialog_waits_as_well() {
+    let courier = Arc::new(Meanwhile {
+        inner: Recipient::that([]),
+        request: Mutex::default(),
+        bench: OnceLock::new(),
+        fault: Mutex::default(),
+    });
+    let bench = Arc::new(Setup { courier: Some(Arc::clone(&courier) as Arc<_>), ..Setup::default() }.start());
+    courier.bench.set(Arc::downgrade(&bench)).ok().unwrap();
+    let mut alice = Client::alice().open(&bench);
+    let draft = alice.mediate(Recipient::URL, Delivery::to("bob-cipher", &bench.fresh_id()));
+    // A retransmission, as of a client that lost patience.
+    *courier.request.lock().unwrap() = Some(alice.encode(&draft));
+    assert_eq!(alice.codes(&bench, &draft), [801]);
+    assert_eq!(*courier.fault.lock().unwrap(), Some(9400));
+    let draft = alice.exit();
+    assert_eq!(alice.codes(&bench, &draft), [800]);
 }

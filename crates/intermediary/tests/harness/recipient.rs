@@ -1,6 +1,7 @@
 //! A passive recipient, reached by a courier that does what the test says.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rohrpost_crypto::policy::Policy;
@@ -46,6 +47,8 @@ pub enum Act {
     Tampered,
     OtherChallenge,
     Garbage,
+    /// A message that was recorded elsewhere.
+    Replay(&'static [u8]),
     /// A reply without content.
     Empty,
     OtherReplyId,
@@ -75,7 +78,11 @@ pub struct Recipient {
     got: Mutex<Vec<Got>>,
     attempts: Mutex<u32>,
     now: Mutex<Option<OffsetDateTime>>,
+    unlisted: AtomicBool,
 }
+
+/// How the courier calls Bob.
+const NAME: &str = "Bob";
 
 impl Recipient {
     pub const URL: &'static str = "https://bob.example/osci";
@@ -95,6 +102,11 @@ impl Recipient {
         *self.attempts.lock().unwrap()
     }
 
+    /// Takes it off the operator's list, or puts it there again.
+    pub fn unlist(&self, unlisted: bool) {
+        self.unlisted.store(unlisted, Ordering::Relaxed);
+    }
+
     /// When its answers arrive from now on.
     pub fn answers_at(&self, at: OffsetDateTime) {
         *self.now.lock().unwrap() = Some(at);
@@ -105,7 +117,8 @@ impl Recipient {
     }
 
     fn undelivered(&self, may_have_arrived: bool, may_pass: bool) -> Undelivered {
-        Undelivered { may_have_arrived, may_pass, reason: "as the test says".to_owned(), at: self.now() }
+        let down = !may_have_arrived;
+        Undelivered { may_have_arrived, may_pass, down, reason: "as the test says".to_owned(), at: self.now() }
     }
 
     fn answer(&self, act: Act, message: &Spool) -> Vec<u8> {
@@ -181,12 +194,13 @@ impl Recipient {
 }
 
 impl Courier for Recipient {
-    fn knows(&self, receiver: &str) -> bool {
-        receiver == Self::URL
+    fn known(&self, receiver: &str) -> Option<String> {
+        let listed = receiver == Self::URL && !self.unlisted.load(Ordering::Relaxed);
+        listed.then(|| NAME.to_owned())
     }
 
     fn carry(&self, receiver: &str, message: &Spool, _answers: &SpoolDir) -> Result<Returned, Undelivered> {
-        assert_eq!(receiver, Self::URL);
+        assert_eq!(receiver, NAME);
         *self.attempts.lock().unwrap() += 1;
         let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Take);
         let answer = match act {
@@ -197,6 +211,7 @@ impl Courier for Recipient {
                 return Err(self.undelivered(true, true));
             }
             Act::Garbage => b"<html>".to_vec(),
+            Act::Replay(message) => message.to_vec(),
             Act::Fault(code) => Fault::new(code, Language::German).write(Vec::new()).unwrap(),
             act => self.answer(act, message),
         };

@@ -229,8 +229,13 @@ impl Store for SqliteStore {
         outbox::lease(&self.writer, &self.reader.pool, &self.bodies, now, until)
     }
 
-    fn defer_outbound(&self, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError> {
-        outbox::defer(&self.writer, message_id, until)
+    fn defer_outbound(
+        &self,
+        message_id: &MessageId,
+        until: OffsetDateTime,
+        in_doubt: bool,
+    ) -> Result<(), StorageError> {
+        outbox::defer(&self.writer, message_id, until, in_doubt)
     }
 
     fn postpone_outbound(
@@ -238,9 +243,10 @@ impl Store for SqliteStore {
         message_id: &MessageId,
         until: OffsetDateTime,
         code: u16,
+        in_doubt: bool,
         at: OffsetDateTime,
     ) -> Result<bool, StorageError> {
-        outbox::postpone(&self.writer, message_id, until, code, at)
+        outbox::postpone(&self.writer, message_id, until, code, in_doubt, at)
     }
 
     fn finish_outbound(

@@ -24,7 +24,8 @@ pub(super) const DUE: &str = "SELECT seq FROM outbox INDEXED BY outbox_due WHERE
 
 /// Puts a delivery whose card was just made on its way.
 pub(super) fn insert(connection: &Connection, seq: i64, way: &Outbound) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO outbox (seq, due, deadline, attempts, receiver, languages) VALUES (?1, ?2, ?3, 0, ?4, ?5)";
+    let sql = "INSERT INTO outbox (seq, due, deadline, attempts, in_doubt, receiver, languages) \
+               VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)";
     connection.prepare_cached(sql)?.execute(params![
         seq,
         stamp::to_millis(way.leased_until),
@@ -68,17 +69,25 @@ pub(super) fn lease(
     }
     let leased = writer.change(move |batch| {
         let Some(seq) = due(batch.connection, now)? else { return Ok::<_, StorageError>(None) };
-        set_due(batch.connection, seq, until, 0)?;
-        Ok(Some(seq))
+        let before = in_doubt(batch.connection, seq)?;
+        // Until somebody says how it ended.
+        rest(batch.connection, seq, until, true)?;
+        Ok(Some((seq, before)))
     })?;
-    let Some(seq) = leased else { return Ok(None) };
-    pool.read(|connection| open(connection, bodies, seq))
+    let Some((seq, in_doubt)) = leased else { return Ok(None) };
+    let found = pool.read(|connection| open(connection, bodies, seq))?;
+    Ok(found.map(|found| OutboundDelivery { in_doubt, ..found }))
 }
 
-pub(super) fn defer(writer: &Writer, message_id: &MessageId, until: OffsetDateTime) -> Result<(), StorageError> {
+pub(super) fn defer(
+    writer: &Writer,
+    message_id: &MessageId,
+    until: OffsetDateTime,
+    in_doubt: bool,
+) -> Result<(), StorageError> {
     let message_id = message_id.clone();
     writer.change(move |batch| match on_its_way(batch.connection, &message_id)? {
-        Some(row) => set_due(batch.connection, row.seq, stamp::to_millis(until), 0),
+        Some(row) => rest(batch.connection, row.seq, stamp::to_millis(until), in_doubt),
         None => Ok(()),
     })
 }
@@ -88,15 +97,16 @@ pub(super) fn postpone(
     message_id: &MessageId,
     until: OffsetDateTime,
     code: u16,
+    in_doubt: bool,
     at: OffsetDateTime,
 ) -> Result<bool, StorageError> {
     let message_id = message_id.clone();
     writer.change(move |batch| {
         let Some(row) = on_its_way(batch.connection, &message_id)? else { return Ok(false) };
-        set_due(batch.connection, row.seq, stamp::to_millis(until), 1)?;
+        rest(batch.connection, row.seq, stamp::to_millis(until), in_doubt)?;
         batch
             .connection
-            .prepare_cached("UPDATE outbox SET failure = ?2 WHERE seq = ?1")
+            .prepare_cached("UPDATE outbox SET failure = ?2, attempts = attempts + 1 WHERE seq = ?1")
             .and_then(|mut update| update.execute(params![row.seq, code]))
             .map_err(failed("note why an attempt failed"))?;
         let mut leaf = leaf_about(&row.card, Event::Postponed, at.max(row.card.modified));
@@ -170,12 +180,23 @@ fn due(connection: &Connection, now: i64) -> Result<Option<i64>, StorageError> {
         .map_err(failed("look for what is due"))
 }
 
-fn set_due(connection: &Connection, seq: i64, due: i64, failed_attempts: i64) -> Result<(), StorageError> {
+fn rest(connection: &Connection, seq: i64, due: i64, in_doubt: bool) -> Result<(), StorageError> {
     connection
-        .prepare_cached("UPDATE outbox SET due = ?2, attempts = attempts + ?3 WHERE seq = ?1")
-        .and_then(|mut update| update.execute([seq, due, failed_attempts]))
+        .prepare_cached("UPDATE outbox SET due = ?2, in_doubt = ?3 WHERE seq = ?1")
+        .and_then(|mut update| update.execute(params![seq, due, in_doubt]))
         .map(drop)
         .map_err(failed("lease a delivery"))
+}
+
+/// Whether an attempt may have reached the recipient. The first one is that of whoever handed the delivery in, who leases nothing:
+/// if it ended without being noted, the card says whether there was anything to send.
+fn in_doubt(connection: &Connection, seq: i64) -> Result<bool, StorageError> {
+    let sql = "SELECT in_doubt OR (outbox.failure IS NULL AND forwarded IS NOT NULL) \
+               FROM outbox JOIN card USING (seq) WHERE seq = ?1";
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut select| select.query_row([seq], |row| row.get(0)))
+        .map_err(failed("read what is on its way"))
 }
 
 fn open(connection: &Connection, bodies: &Bodies, seq: i64) -> Result<Option<OutboundDelivery>, StorageError> {
@@ -190,6 +211,14 @@ fn open(connection: &Connection, bodies: &Bodies, seq: i64) -> Result<Option<Out
         .map_err(failed("read what is on its way"))?;
     let Some((deadline, attempts, failure, receiver, languages)) = found else { return Ok(None) };
     let delivery = fetch::open(connection, bodies, seq, false)?;
-    let deadline = stamp::from_millis(deadline);
-    Ok(delivery.map(|delivery| OutboundDelivery { delivery, receiver, languages, deadline, attempts, failure }))
+    let (deadline, in_doubt) = (stamp::from_millis(deadline), in_doubt(connection, seq)?);
+    Ok(delivery.map(|delivery| OutboundDelivery {
+        delivery,
+        receiver,
+        languages,
+        deadline,
+        attempts,
+        failure,
+        in_doubt,
+    }))
 }

@@ -42,7 +42,7 @@ pub(crate) fn it_comes_back_with_its_way_until_received(open: Open) {
         assert_eq!((card.expired, card.failure), (None, None));
         assert!(fixture.store().outbound(&id(name)).unwrap().is_none());
         assert!(fixture.store().finish_outbound(&id(name), OutboundEnd::Received, at(3)).unwrap().is_none());
-        assert!(!fixture.store().postpone_outbound(&id(name), at(9), 9809, at(3)).unwrap());
+        assert!(!fixture.store().postpone_outbound(&id(name), at(9), 9809, false, at(3)).unwrap());
         let events = [Event::Accepted, Event::Forwarded, Event::Received].map(|event| (event, name.to_owned()));
         assert!(fixture.events().ends_with(&events));
     }
@@ -95,7 +95,7 @@ pub(crate) fn one_tries_at_a_time(open: Open) {
 pub(crate) fn a_pause_after_a_failure_outlives_no_process_but_its_count_does(open: Open) {
     let mut fixture = Fixture::new(open);
     fixture.store().accept(way("a", 0)).unwrap();
-    assert!(fixture.store().postpone_outbound(&id("a"), at(500), 9809, at(1)).unwrap());
+    assert!(fixture.store().postpone_outbound(&id("a"), at(500), 9809, false, at(1)).unwrap());
     assert_eq!(leased(&fixture, 499), None);
     fixture.reopen();
     assert_eq!(leased(&fixture, 499).as_deref(), Some("a"));
@@ -113,14 +113,39 @@ pub(crate) fn what_is_deferred_rests_and_nothing_was_tried(open: Open) {
     fixture.store().accept(way("a", 0)).unwrap();
     assert_eq!(leased(&fixture, 60).as_deref(), Some("a"));
     let before = fixture.log().len();
-    fixture.store().defer_outbound(&id("a"), at(200)).unwrap();
+    fixture.store().defer_outbound(&id("a"), at(200), false).unwrap();
     assert_eq!(leased(&fixture, 199), None);
     assert_eq!(leased(&fixture, 200).as_deref(), Some("a"));
     assert_eq!(fixture.store().outbound(&id("a")).unwrap().unwrap().attempts, 0);
     assert_eq!(fixture.log().len(), before);
     fixture.store().finish_outbound(&id("a"), OutboundEnd::Received, at(201)).unwrap();
-    fixture.store().defer_outbound(&id("a"), at(300)).unwrap();
+    fixture.store().defer_outbound(&id("a"), at(300), false).unwrap();
     assert_eq!(leased(&fixture, 300), None);
+}
+
+pub(crate) fn whether_it_may_have_arrived_is_known_whatever_happens(open: Open) {
+    let mut fixture = Fixture::new(open);
+    fixture.store().accept(way("a", 0)).unwrap();
+    let in_doubt = |fixture: &Fixture| fixture.store().outbound(&id("a")).unwrap().unwrap().in_doubt;
+    let lease = |fixture: &Fixture, now: i64| fixture.store().lease_outbound(at(now), at(now + 60)).unwrap().unwrap();
+    assert!(!in_doubt(&fixture));
+    // Whoever handed it in had it ready to be sent, and died.
+    fixture.store().mark_forwarded(&id("a"), at(1)).unwrap();
+    fixture.reopen();
+    assert!(lease(&fixture, 100).in_doubt);
+    // Certainly not.
+    fixture.store().postpone_outbound(&id("a"), at(200), 9809, false, at(101)).unwrap();
+    assert!(!in_doubt(&fixture));
+    let leased = lease(&fixture, 200);
+    assert!(!leased.in_doubt);
+    // Nobody tried.
+    fixture.store().defer_outbound(&id("a"), at(300), leased.in_doubt).unwrap();
+    assert!(!lease(&fixture, 300).in_doubt);
+    // Whoever tried died.
+    fixture.reopen();
+    assert!(lease(&fixture, 400).in_doubt);
+    fixture.store().postpone_outbound(&id("a"), at(500), 9810, true, at(401)).unwrap();
+    assert!(lease(&fixture, 500).in_doubt);
 }
 
 pub(crate) fn what_is_given_up_says_why(open: Open) {

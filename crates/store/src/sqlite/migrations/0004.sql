@@ -5,6 +5,7 @@ CREATE TABLE outbox (
     deadline  INTEGER NOT NULL,
     attempts  INTEGER NOT NULL,         -- that failed
     failure   INTEGER,                  -- feedback code of the last of them
+    in_doubt  INTEGER NOT NULL,         -- whether one of them, or the one that is going on, may have reached the recipient
     receiver  TEXT    NOT NULL,
     languages TEXT
 ) STRICT;
