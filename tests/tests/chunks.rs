@@ -121,15 +121,76 @@ fn uploads_killed_on_either_side_resume_to_identical_bytes() {
     assert!(server.terminate());
 }
 
-fn send(url: &str, home: &Path) -> Child {
-    let pem = |name: &str| certs_test(&format!("pem/{name}.cert.pem"));
+#[test]
+fn downloads_killed_on_either_side_resume_to_identical_bytes() {
+    let mut numbers = Numbers::new(Numbers::seed("ROHRPOST_KILL_SEED"));
+    let (listen, url) = fixed_port(&mut numbers);
+    let mut server = server(&[&listen, "log.level=warn"]);
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("pin"), "123456").unwrap();
+    let alice = client(config(&url, &Person::of_test_pki("alice"), SpoolDir::new(home.path())));
+    let bob = Person::of_test_pki("bob").cipher.certificate;
+    for round in 0..2 {
+        let content = bytes(&mut numbers, 1_500_000);
+        let container = NewContainer::new().attachment(NewAttachment::new("scan", "application/pdf", content.clone()));
+        let stored = runtime().block_on(alice.store(Shipment::to(bob.clone()).with_container(container))).unwrap();
+        let to = home.path().join(format!("to-{round}"));
+        let (mut tries, mut kept) = (0, 0);
+        loop {
+            let mut fetching = fetch(&url, home.path(), &to);
+            if tries < 3 {
+                thread::sleep(Duration::from_millis(numbers.below(600)));
+                if tries == 1 {
+                    server.kill();
+                    server.restart();
+                } else {
+                    fetching.kill().unwrap();
+                }
+            }
+            let done = fetching.wait_with_output().unwrap();
+            let text = String::from_utf8(done.stdout).unwrap();
+            tries += 1;
+            if done.status.success() || to.join(stored.message_id.as_str()).exists() {
+                break;
+            }
+            let before = kept;
+            kept = fs::metadata(home.path().join("kept")).map_or(0, |file| file.len());
+            assert!(kept > 0 || before == 0, "what was fetched stays");
+            assert!(tries < 10, "{text}");
+        }
+        let folder = fs::read_dir(&to).unwrap().next().unwrap().unwrap().path();
+        assert!(fs::read(folder.join("scan")).unwrap() == content, "the very bytes");
+        // A kill may have come between the files and the acknowledgement.
+        let _ = fs::remove_file(home.path().join("kept"));
+        fetched(&client(config(&url, &Person::of_test_pki("bob"), SpoolDir::new(home.path()))));
+    }
+    assert!(server.terminate());
+}
+
+fn fetch(url: &str, home: &Path, to: &Path) -> Child {
     let mut command = Command::new(binary());
-    command.args(["--json", "send", "--url", url, "--subject", "scan"]);
+    command.args(["--json", "fetch", "--url", url]);
+    ours(&mut command, home, "bob");
+    command.arg("--to").arg(to).arg("--resume").arg(home.join("kept"));
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Keys and certificates of one of us.
+fn ours(command: &mut Command, home: &Path, name: &str) {
+    let pem = |name: &str| certs_test(&format!("pem/{name}.cert.pem"));
     command.arg("--intermediary-cipher").arg(pem("intermediary-2048-cipher"));
     command.arg("--intermediary-signature").arg(pem("intermediary-2048-signature"));
-    command.arg("--cipher").arg(certs_test("p12/alice-cipher.p12"));
-    command.arg("--signature").arg(certs_test("p12/alice-signature.p12"));
-    command.arg("--pin-file").arg(home.join("pin")).arg("--to").arg(pem("bob-cipher"));
+    command.arg("--cipher").arg(certs_test(&format!("p12/{name}-cipher.p12")));
+    command.arg("--signature").arg(certs_test(&format!("p12/{name}-signature.p12")));
+    command.arg("--pin-file").arg(home.join("pin"));
+}
+
+fn send(url: &str, home: &Path) -> Child {
+    let mut command = Command::new(binary());
+    command.args(["--json", "send", "--url", url, "--subject", "scan"]);
+    ours(&mut command, home, "alice");
+    command.arg("--to").arg(certs_test("pem/bob-cipher.cert.pem"));
     command.arg("--content").arg(home.join("pin")).arg("--attach").arg(home.join("scan.bin"));
     command.arg("--resume").arg(home.join("resume"));
     command.stdout(Stdio::piped()).stderr(Stdio::null());

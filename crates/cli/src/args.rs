@@ -210,6 +210,10 @@ pub(crate) struct FetchArgs {
     /// Key pair (PKCS#12) of a reader that opens sealed content; our own cipher key is always tried. May be repeated.
     #[arg(long = "reader", value_name = "FILE")]
     pub(crate) readers: Vec<PathBuf>,
+    /// Fetch one delivery in chunks, and keep the chunks in this file until it is there: the same command goes on where an earlier one was
+    /// interrupted.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    pub(crate) resume: Option<PathBuf>,
     /// Leave the delivery unacknowledged: it will be handed out again.
     #[arg(long)]
     pub(crate) no_acknowledge: bool,

@@ -30,7 +30,7 @@ use crate::exchange::{Course, Party, Repeat};
 use crate::shipment::{Shipment, Way};
 use crate::transport::{Moved, OnProgress};
 
-const UNIT: u64 = 1024;
+pub(crate) const UNIT: u64 = 1024;
 
 /// When deliveries are stored in chunks, as far as the intermediary offers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +282,8 @@ fn of_the_whole(on_progress: &OnProgress, before: u64, whole: u64) -> OnProgress
     })
 }
 
-fn private(path: &Path) -> io::Result<File> {
+/// A new file for our eyes only.
+pub(crate) fn private(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

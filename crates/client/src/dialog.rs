@@ -26,8 +26,8 @@ use crate::shipment::{Shipment, Way};
 /// request is [`Error::DialogStale`].
 #[must_use = "an open dialog that is not used only costs the intermediary memory"]
 pub struct Dialog {
-    client: Client,
-    course: Course,
+    pub(crate) client: Client,
+    pub(crate) course: Course,
 }
 
 /// A delivery that a passive recipient took and replied to.

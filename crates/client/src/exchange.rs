@@ -202,6 +202,25 @@ impl Party {
         })
     }
 
+    /// An answer that came in chunks, each of which was protected: it need not be so itself.
+    pub(crate) fn receive_whole(&self, message: Spool) -> Result<Answered, Error> {
+        let config = &self.config;
+        let now = config.clock.now();
+        let (spools, limits) = (&config.spools, &config.limits);
+        let opened =
+            open(message, &config.keys, &config.policy, now, spools, &*config.random, &limits.mime).map_err(opening)?;
+        let message = read(opened, &limits.envelope).map_err(reading)?;
+        let expected = config.intermediary_signature.as_ref().map(Certificate::der);
+        let verified = verify(message, Signer::Intermediary { expected }, &config.policy, now, &limits.envelope);
+        let signer = match verified.signature() {
+            SignatureState::Absent => None,
+            signature => self.signer(signature)?,
+        };
+        let (opened, envelope) = verified.into_read().into_parts();
+        let response = Response::parse(&envelope).map_err(PeerError::from)?;
+        Ok(Answered { response, opened, envelope, signer })
+    }
+
     fn receive(&self, answer: Answer) -> Result<(Answered, Option<String>), Error> {
         let config = &self.config;
         let now = config.clock.now();

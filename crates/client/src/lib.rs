@@ -17,8 +17,7 @@
 //!
 //! # Not in here
 //!
-//! No store: whoever fetches keeps what it got before it acknowledges. No clock: [`Clock`] is given. Nothing is
-//! fetched in chunks yet. The answering side of passive recipients is a room of its own and shares [`ContentReader`] and [`MadeContent`]. Which organisation has which address and certificate is a matter of the directory.
+//! No store: whoever fetches keeps what it got before it acknowledges. No clock: [`Clock`] is given. The answering side of passive recipients is a room of its own and shares [`ContentReader`] and [`MadeContent`]. Which organisation has which address and certificate is a matter of the directory.
 //!
 //! # Example
 //!
@@ -82,6 +81,7 @@ mod config;
 mod contents;
 mod delivery;
 mod dialog;
+mod download;
 mod error;
 mod exchange;
 mod shipment;

@@ -57,11 +57,21 @@ async fn fetch(
     readers: &[CipherPair],
     kept: &mut Vec<Kept>,
 ) -> Result<()> {
-    while let Some(delivery) = dialog.fetch(selection.clone()).await.map_err(party::failure)? {
+    loop {
+        let fetched = match &args.resume {
+            Some(file) => dialog.fetch_in_chunks(selection.clone(), file).await,
+            None => dialog.fetch(selection.clone()).await,
+        };
+        let Some(delivery) = fetched.map_err(party::failure)? else { break };
         let contents = delivery.open(readers).await.map_err(party::failure)?;
         let target = args.to.clone();
         // Files are durable before anything further is sent: that would acknowledge the delivery.
         kept.push(tokio::task::spawn_blocking(move || Kept::write(target, &delivery, &contents)).await??);
+        if let Some(file) = args.resume.as_ref().filter(|file| file.exists()) {
+            std::fs::remove_file(file).with_context(|| {
+                Failure::new(Kind::Other, format!("cannot remove {}", file.display())).remedy("remove it")
+            })?;
+        }
         if !args.all {
             break;
         }
