@@ -74,7 +74,7 @@ impl Client {
     /// across their own crash fetch an id with [`message_id`](Self::message_id), write it down, and give it to
     /// [`Shipment::with_message_id`].
     ///
-    /// What is large goes in chunks if the intermediary offers that, see [`ChunkUse`].
+    /// What is large goes in chunks if the intermediary offers that, see [`ChunkUse`](crate::ChunkUse).
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] with the message id if all tries ended without a certain outcome; otherwise the delivery
