@@ -5,6 +5,9 @@ use rohrpost_pki::{Certificate, KeyEntry};
 
 use crate::harness::{Bench, NOW, certs_test, key};
 
+/// What is done to an answer.
+type Change = fn(&mut String);
+
 /// An intermediary in the process of the test, and what is done to its answers.
 struct Doctor {
     bench: Bench,
@@ -78,7 +81,7 @@ const FAULT: &str = "GetMessageId/9100/unsigned+clear+implicit";
 
 #[test]
 fn a_change_in_an_answer_is_noticed() {
-    let changes: [(&str, &str, fn(&mut String)); 17] = [
+    let changes: [(&str, &str, Change); 17] = [
         (ID, "SequenceNumber", |text| replace(text, r#"SequenceNumber="0""#, r#"SequenceNumber="1""#)),
         (ID, "Response", |text| replace(text, "<osci:Response>", "<osci:Response>A")),
         (ID, "lacks ConversationId", |text| cut(text, " ConversationId=\"", "\"")),
