@@ -243,6 +243,25 @@ fn what_is_wrong_with_a_chunk_is_told() {
 }
 
 #[test]
+fn an_upload_begins_with_a_number_of_chunks_that_makes_sense() {
+    let bench = bench();
+    let mut alice = Client::alice();
+    for total in [0, 1, 2, 100, 1_000_000, u32::MAX] {
+        let id = bench.fresh_id();
+        let message = whole(&alice, &id);
+        let StoreWish::Chunk(right) = wish(&message, 1) else { panic!() };
+        let information = ChunkInformation { total: Some(total.into()), ..right };
+        let Response::PartialStoreDelivery(answer) =
+            ask(&mut alice, &bench, &id, StoreWish::Chunk(information), Some(&piece(&message, 1)))
+        else {
+            panic!()
+        };
+        let (codes, ..) = said(&answer);
+        assert!(codes.iter().all(|code| (9901..=9905).contains(code)), "{total}: {codes:?}");
+    }
+}
+
+#[test]
 fn ids_are_those_of_deliveries_with_their_suffix() {
     let bench = bench();
     let (id, mut alice) = (bench.fresh_id(), Client::alice());
