@@ -252,7 +252,7 @@ fn an_upload_begins_with_a_number_of_chunks_that_makes_sense() {
         let StoreWish::Chunk(right) = wish(&message, 1) else { panic!() };
         let information = ChunkInformation { total: Some(total.into()), ..right };
         let Response::PartialStoreDelivery(answer) =
-            ask(&mut alice, &bench, &id, StoreWish::Chunk(information), Some(&piece(&message, 1)))
+            ask(&mut alice, &bench, &id, StoreWish::Chunk(information), Some(piece(&message, 1)))
         else {
             panic!()
         };
