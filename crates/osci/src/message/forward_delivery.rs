@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::header::{
     feedback_and_cards, forwarding_order, order_block, refuse_addressee_signature, timestamp_blocks, timestamps,
-    write_order,
+    write_id_and_subject, write_order,
 };
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
@@ -61,12 +61,7 @@ impl ForwardDelivery {
     pub fn compose(&self, delivery: OutDelivery) -> Result<Outgoing, BlockError> {
         let order = write_order("osci:forwardDelivery", "forwarddelivery", |xml| {
             xml.leaf("osci:ContentReceiver", &[("URI", &self.receiver)], "");
-            if let Some(id) = &self.message_id {
-                xml.leaf("osci:MessageId", &[], &id.to_base64());
-            }
-            if let Some(subject) = &self.subject {
-                xml.leaf("osci:Subject", &[], subject);
-            }
+            write_id_and_subject(xml, self.message_id.as_ref(), self.subject.as_deref());
         });
         let blocks = timestamp_blocks(self.creation, self.reception).into_iter().chain([order]).collect();
         let body = OutBody::Content(delivery.package);

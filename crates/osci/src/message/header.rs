@@ -288,6 +288,16 @@ fn write_order_in(
     Block::written(id, format!(r#"<{name}{namespaces} Id="{id}"{ACTOR_NEXT}>{inside}</{name}>"#))
 }
 
+/// The id of a delivery and what it is about, as every order that carries them has them.
+pub(super) fn write_id_and_subject(xml: &mut XmlWriter, id: Option<&MessageId>, subject: Option<&str>) {
+    if let Some(id) = id {
+        xml.leaf("osci:MessageId", &[], &id.to_base64());
+    }
+    if let Some(subject) = subject {
+        xml.leaf("osci:Subject", &[], subject);
+    }
+}
+
 /// A body with an element that holds feedback and what follows it.
 pub(super) fn feedback_body(name: &'static str, feedback: &Feedback, rest: impl FnOnce(&mut XmlWriter)) -> OutBody {
     let mut xml = XmlWriter::new();

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::header::{
     feedback_and_cards, forwarding_order, order_block, refuse_addressee_signature, timestamp_blocks, timestamps,
-    write_order,
+    write_id_and_subject, write_order,
 };
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
@@ -74,10 +74,7 @@ impl MediateDelivery {
         let order = write_order("osci:mediateDelivery", "mediatedelivery", |xml| {
             xml.leaf("osci:ContentReceiver", &[("URI", &self.receiver)], "");
             if let Some(card) = &self.card {
-                xml.leaf("osci:MessageId", &[], &card.message_id.to_base64());
-                if let Some(subject) = &card.subject {
-                    xml.leaf("osci:Subject", &[], subject);
-                }
+                write_id_and_subject(xml, Some(&card.message_id), card.subject.as_deref());
             }
         });
         let blocks = stamps.into_iter().flatten().chain([order]).collect();

@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::chunk_information::{ChunkInformation, is_chunk_information};
-use super::header::{order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_order_2017};
+use super::header::{
+    order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_id_and_subject, write_order_2017,
+};
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
 use crate::compose::{OutAttachment, OutBody, Outgoing};
@@ -117,12 +119,7 @@ impl PartialStoreDelivery {
     /// If a custom block cannot be written.
     pub fn compose(&self, chunk: Option<Arc<dyn ReadAt>>) -> Result<Outgoing, BlockError> {
         let order = write_order_2017("osci2017:partialStoreDelivery", "partialstoredelivery", |xml| {
-            if let Some(id) = &self.message_id {
-                xml.leaf("osci:MessageId", &[], &id.to_base64());
-            }
-            if let Some(subject) = &self.subject {
-                xml.leaf("osci:Subject", &[], subject);
-            }
+            write_id_and_subject(xml, self.message_id.as_ref(), self.subject.as_deref());
             match &self.wish {
                 StoreWish::InfoOnly => drop(xml.leaf("osci2017:InfoOnly", &[], "")),
                 StoreWish::Chunk(chunk) => chunk.write(xml),

@@ -1,7 +1,10 @@
 use std::fmt;
 
 use super::accept_delivery::card_for_recipient;
-use super::header::{intermediary, order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_order};
+use super::header::{
+    intermediary, order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_id_and_subject,
+    write_order,
+};
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
 use crate::compose::{OutBody, OutDelivery, Outgoing};
@@ -146,10 +149,7 @@ impl ResponseToProcessDelivery {
             self.feedback.write(xml);
             if let Some(reply) = &self.with_card {
                 stamps.extend(timestamp_blocks(reply.creation, reply.reception));
-                xml.leaf("osci:MessageId", &[], &reply.message_id.to_base64());
-                if let Some(subject) = &reply.subject {
-                    xml.leaf("osci:Subject", &[], subject);
-                }
+                write_id_and_subject(xml, Some(&reply.message_id), reply.subject.as_deref());
             }
         });
         let (body, attachments) = match reply {

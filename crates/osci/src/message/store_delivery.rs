@@ -1,7 +1,8 @@
 use std::fmt;
 
 use super::header::{
-    feedback_and_cards, order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_order,
+    feedback_and_cards, order_block, refuse_addressee_signature, timestamp_blocks, timestamps, write_id_and_subject,
+    write_order,
 };
 use super::{MessageError, RequestHeader, ResponseHeader};
 use crate::card::ProcessCardBundle;
@@ -69,12 +70,7 @@ impl StoreDelivery {
     /// If a custom block cannot be written.
     pub fn compose(&self, delivery: OutDelivery) -> Result<Outgoing, BlockError> {
         let order = write_order("osci:storeDelivery", "storedelivery", |xml| {
-            if let Some(id) = &self.message_id {
-                xml.leaf("osci:MessageId", &[], &id.to_base64());
-            }
-            if let Some(subject) = &self.subject {
-                xml.leaf("osci:Subject", &[], subject);
-            }
+            write_id_and_subject(xml, self.message_id.as_ref(), self.subject.as_deref());
         });
         let blocks = timestamp_blocks(self.creation, self.reception).into_iter().chain([order]).collect();
         let body = OutBody::Content(delivery.package);
